@@ -48,8 +48,8 @@ type Denial struct {
 
 // Recorder counts. Implementations are safe for concurrent use and never block.
 //
-// Of a review with dryRun: true only Review is told: "dryRun requests must have no side effect", so no denials, findings
-// or mutations are counted for it.
+// Of a review with dryRun: true tell Review alone: it has no effect on the cluster, and so denies, finds and repairs
+// nothing that would count.
 type Recorder interface {
 	// Review counts an answered review and its duration.
 	Review(Review)
