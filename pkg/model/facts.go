@@ -1,0 +1,118 @@
+package model
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/portcullis-dev/portcullis/pkg/netset"
+)
+
+// facts fills in what is not configured with what the objects tell.
+func (s *Store) facts(configured Facts) Facts {
+	out := configured
+	if out.CNI == "" {
+		out.CNI = s.cni()
+	}
+	found := s.findRanges()
+	if out.PodCIDRs.IsEmpty() {
+		out.PodCIDRs = found.pods
+	}
+	if out.Nodes.IsEmpty() {
+		out.Nodes = found.nodes
+	}
+	if out.ServiceCIDRs.IsEmpty() {
+		out.ServiceCIDRs = found.services
+	}
+	service := s.service(dnsNamespace, dnsService)
+	if service == nil {
+		service = s.service(openshiftDNSNamespace, openshiftDNSService)
+	}
+	if service != nil {
+		out.DNSServiceIPs = service.ClusterIPs
+	}
+	if len(out.DNS) == 0 {
+		out.DNS = []DNSServer{discoveredDNS(service)}
+	}
+	return out
+}
+
+type ranges struct{ pods, nodes, services netset.Addrs }
+
+func (s *Store) findRanges() *ranges {
+	if s.ranges != nil {
+		return s.ranges
+	}
+	var pods, nodes []netset.Addrs
+	for _, n := range s.nodes {
+		pods, nodes = append(pods, n.podCIDRs), append(nodes, n.addresses)
+	}
+	s.ranges = &ranges{
+		pods: netset.UnionAddrs(pods...), nodes: netset.UnionAddrs(nodes...),
+		services: netset.UnionAddrs(slices.Collect(maps.Values(s.cidrs))...),
+	}
+	return s.ranges
+}
+
+// cni is the CNI whose agent runs here. One that enforces policies counts before one that does not and only connects pods
+// (flannel below canal, aws-vpc below cilium); of two that both enforce, neither is known to be the one.
+func (s *Store) cni() string {
+	found := slices.Compact(slices.Sorted(maps.Values(s.agents)))
+	if len(found) > 1 {
+		found = slices.DeleteFunc(found, func(cni string) bool { return cni == "flannel" || cni == "aws-vpc" })
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0]
+}
+
+// The DNS Service of Kubernetes keeps the name kube-dns whatever serves it
+// (https://kubernetes.io/docs/tasks/administer-cluster/dns-custom-nameservers/); OpenShift's is dns-default, and its pods
+// listen on 5353.
+const (
+	dnsNamespace          = "kube-system"
+	dnsService            = "kube-dns"
+	dnsLabelKey           = "k8s-app"
+	dnsPort               = 53
+	openshiftDNSNamespace = "openshift-dns"
+	openshiftDNSService   = "dns-default"
+)
+
+func (s *Store) service(namespace, name string) *Service {
+	if t := s.spaces[namespace]; t != nil {
+		return t.services[name]
+	}
+	return nil
+}
+
+func discoveredDNS(service *Service) DNSServer {
+	if service == nil || len(service.Selector) == 0 {
+		return NewDNSServer(dnsNamespace, map[string]string{dnsLabelKey: dnsService}, dnsPort)
+	}
+	ports := []uint16{}
+	for _, p := range service.Ports {
+		if p.Port.Number != dnsPort {
+			continue
+		}
+		target := p.Target
+		if p.TargetName != "" {
+			target = dnsPort
+			if service.Namespace == openshiftDNSNamespace {
+				target = 5353
+			}
+		}
+		if !slices.Contains(ports, target) {
+			ports = append(ports, target)
+		}
+	}
+	if len(ports) == 0 {
+		ports = append(ports, dnsPort)
+	}
+	return NewDNSServer(service.Namespace, service.Selector, ports...)
+}
+
+// NewDNSServer is the DNS served by the pods with the labels in the namespace.
+func NewDNSServer(namespace string, labels map[string]string, ports ...uint16) DNSServer {
+	ns, pods := SelectorOf(map[string]string{metav1NamespaceName: namespace}), SelectorOf(labels)
+	return DNSServer{NamespaceSelector: &ns, PodSelector: &pods, Ports: ports, Namespace: namespace, Labels: labels}
+}

@@ -1,0 +1,156 @@
+package model
+
+import (
+	"time"
+
+	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/netset"
+)
+
+// Namespace is a namespace and what in it matters to NetworkPolicies. It is immutable.
+type Namespace struct {
+	Meta NamespaceMeta
+	// Classes are the pods and the workload templates, sorted by Name; hostNetwork ones included, finished pods and pods
+	// being deleted left out.
+	Classes []*PodClass
+	// Services are sorted by name.
+	Services []*Service
+	// Policies are sorted by name. Those being deleted are in force until they are gone, and so are in it.
+	Policies []*Policy
+	// Exposers are the Ingresses and Gateways that are there, as "ingress/web" and "gateway/edge", sorted.
+	Exposers []string
+	// Backends are the ports of Services of this namespace that something forwards to from outside of the cluster's
+	// pods: Ingresses, routes, admission and conversion webhooks, APIServices.
+	Backends []Backend
+}
+
+// NamespaceMeta is a Namespace object.
+type NamespaceMeta struct {
+	Name string
+	// Labels always hold kubernetes.io/metadata.name, which the API server sets and no one can change.
+	Labels      map[string]string
+	Annotations map[string]string // only those under portcullis.dev/
+	Terminating bool
+	// Described is whether a Namespace object was read; false for a namespace that is only implied by its objects.
+	Described bool
+	Created   time.Time
+	Source    finding.Source
+	Lines     map[string]int
+}
+
+// Subject is the Namespace as the subject of a finding.
+func (m *NamespaceMeta) Subject() finding.Subject {
+	return finding.Subject{Kind: finding.KindNamespace, Name: m.Name}
+}
+
+// Service is what of a Service matters to who can reach its pods.
+type Service struct {
+	Namespace, Name string
+	// Selector is nil for a Service without selector: then nothing is known of its pods.
+	Selector map[string]string
+	Ports    []ServicePort
+	// Kind of exposure to addresses outside of the cluster.
+	LoadBalancer bool // type: LoadBalancer, and not an internal one
+	Internal     bool // type: LoadBalancer, by annotation or class an internal one
+	NodePort     bool // any port has a nodePort
+	ExternalIPs  bool
+	// LoadBalancerClass as in the spec; empty if unset.
+	LoadBalancerClass string
+	// SourceRanges are spec.loadBalancerSourceRanges; empty if every address may connect.
+	SourceRanges netset.Addrs
+	ClusterIPs   netset.Addrs
+}
+
+// ServicePort is one port of a Service and what it forwards to.
+type ServicePort struct {
+	Name string
+	Port netset.Port // the Service's own port
+	// Target is the pod's port by number; 0 if TargetName says it.
+	Target     uint16
+	TargetName string
+}
+
+// Origin names the object that makes a Backend: its kind ("ingress", "route", "webhook", "apiservice", "crd"), namespace and
+// name. For a route, Gateways names the Gateways that it is attached to, as "namespace/name" separated by commas.
+type Origin struct {
+	Kind, Namespace, Name string
+	Gateways              string
+}
+
+// Backend is one port of a Service that is forwarded to from outside of the cluster's pods.
+type Backend struct {
+	Origin  Origin
+	Service string
+	// PortName or PortNumber is the Service's port; neither means all of its ports.
+	PortName   string
+	PortNumber uint16
+}
+
+// DNSServer is one way to reach the cluster's DNS: pods or addresses.
+type DNSServer struct {
+	// NamespaceSelector and PodSelector select the DNS pods; both nil if Addrs says it.
+	NamespaceSelector, PodSelector *Selector
+	Addrs                          netset.Addrs
+	// Ports that the servers listen on, each for UDP and TCP.
+	Ports []uint16
+	// Namespace is the name of the pods' namespace where the selector names exactly one, and Labels what its PodSelector
+	// demands: for hypothetical DNS pods and for the fix.
+	Namespace string
+	Labels    map[string]string
+}
+
+// Facts are what is known of the cluster as a whole, configured or found.
+type Facts struct {
+	// CNI that enforces policies, by its lower-case name ("calico", "cilium"); empty if unknown.
+	CNI string
+	// Live is whether the snapshot comes from a cluster; manifests are never complete.
+	Live                          bool
+	PodCIDRs, ServiceCIDRs, Nodes netset.Addrs
+	// Trusted addresses are the operator's own networks: never part of the public internet.
+	Trusted netset.Addrs
+	// DNS holds at least one server; they are alternatives, and one reachable is enough.
+	DNS []DNSServer
+	// DNSServiceIPs are the ClusterIPs of the DNS Service.
+	DNSServiceIPs netset.Addrs
+	// LoadBalancerSources are the addresses that load balancers connect from; empty if not configured.
+	LoadBalancerSources netset.Addrs
+	// NamespaceNameLabel is the label key under which every Namespace carries its own name; empty if switched off.
+	NamespaceNameLabel string
+}
+
+// Operation is what a Change does.
+type Operation uint8
+
+// The operations. Exists is no operation of the API: it asks for the verdict on an object as it stands.
+const (
+	Exists Operation = iota
+	Create
+	Update
+	Delete
+)
+
+// String is the operation as an AdmissionReview names it; EXISTS for Exists.
+func (o Operation) String() string { return [...]string{"EXISTS", "CREATE", "UPDATE", "DELETE"}[o] }
+
+// Change is what is about to happen to one object: a NetworkPolicy or a Namespace. For Exists, old and new are the same.
+type Change struct {
+	Operation            Operation
+	OldPolicy, NewPolicy *Policy
+	OldNS, NewNS         *NamespaceMeta
+}
+
+// Policy is the policy that the change is about: the new one, or on DELETE the old one; nil for a Namespace.
+func (c Change) Policy() *Policy {
+	if c.NewPolicy != nil {
+		return c.NewPolicy
+	}
+	return c.OldPolicy
+}
+
+// Namespace is the Namespace that the change is about; nil for a policy.
+func (c Change) Namespace() *NamespaceMeta {
+	if c.NewNS != nil {
+		return c.NewNS
+	}
+	return c.OldNS
+}
