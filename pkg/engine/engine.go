@@ -2,6 +2,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
@@ -12,18 +14,69 @@ import (
 type Engine struct{ rules []rule.Configured }
 
 // New makes an engine of the rules.
-func New(rules []rule.Configured) *Engine { return &Engine{rules: rules} }
+func New(rules []rule.Configured) *Engine { return &Engine{rules: slices.Clone(rules)} }
 
-// Evaluate judges the change to the cluster prior. The findings are sorted and never repeat.
+// Evaluate judges the change to the cluster prior. The findings are sorted, and none is there twice.
 func (e *Engine) Evaluate(prior *model.Snapshot, c model.Change) []finding.Finding {
-	before, after := views(prior, c)
-	return e.run(before, after, c)
+	before := reach.NewView(prior)
+	after := before
+	if c.Operation != model.Exists {
+		after = reach.NewView(prior.With(c))
+	}
+	kind := subjectKind(c)
+	var out []finding.Finding
+	for i := range e.rules {
+		if !slices.Contains(e.rules[i].Subjects, kind) {
+			continue
+		}
+		pass := rule.NewPass(e.rules[i], c, before, after)
+		e.rules[i].Run(pass)
+		out = append(out, located(pass.Findings(), c)...)
+	}
+	finding.Sort(out)
+	return slices.CompactFunc(out, func(a, b finding.Finding) bool { return finding.Compare(a, b) == 0 })
 }
 
-func views(prior *model.Snapshot, c model.Change) (before, after *reach.View) {
-	before = reach.NewView(prior)
-	if c.Operation == model.Exists {
-		return before, before
+func subjectKind(c model.Change) string {
+	switch {
+	case c.Policy() != nil:
+		return finding.KindNetworkPolicy
+	case c.Namespace() != nil:
+		return finding.KindNamespace
 	}
-	return before, reach.NewView(prior.With(c))
+	return finding.KindCluster
+}
+
+// located adds to findings where in its manifest the subject's field stands.
+func located(fs []finding.Finding, c model.Change) []finding.Finding {
+	var source finding.Source
+	var lines map[string]int
+	if p := c.Policy(); p != nil {
+		source, lines = p.Source, p.Lines
+	} else if ns := c.Namespace(); ns != nil {
+		source, lines = ns.Source, ns.Lines
+	}
+	if source.File == "" {
+		return fs
+	}
+	for i := range fs {
+		fs[i].Source = source
+		for path := fs[i].Path; path != ""; path = parent(path) {
+			if line, there := lines[path]; there {
+				fs[i].Source.Line = line
+				break
+			}
+		}
+	}
+	return fs
+}
+
+// parent is the field path without its last step: "spec.ingress[0].from" of "spec.ingress[0].from[0]".
+func parent(path string) string {
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '.' || path[i] == '[' {
+			return path[:i]
+		}
+	}
+	return ""
 }

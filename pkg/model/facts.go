@@ -116,3 +116,7 @@ func NewDNSServer(namespace string, labels map[string]string, ports ...uint16) D
 	ns, pods := SelectorOf(map[string]string{metav1NamespaceName: namespace}), SelectorOf(labels)
 	return DNSServer{NamespaceSelector: &ns, PodSelector: &pods, Ports: ports, Namespace: namespace, Labels: labels}
 }
+
+// CNICilium is the one CNI known not to match pods and nodes by CIDR
+// (https://docs.cilium.io/en/stable/security/policy/language/#ip-cidr-based).
+const CNICilium = "cilium"

@@ -78,3 +78,10 @@ func (c *PodClass) NamedPort(protocol netset.Protocol, name string) (number uint
 	}
 	return 0, false
 }
+
+// NewHypothetical is the class of a pod that does not exist yet: it carries the labels and nothing else.
+func NewHypothetical(namespace string, labels map[string]string) *PodClass {
+	c := &PodClass{Namespace: namespace, Labels: labels, ClusterDNS: true, Hypothetical: true}
+	c.key = "?" + classKey(c)
+	return c
+}
