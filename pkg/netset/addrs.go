@@ -3,7 +3,6 @@ package netset
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 
 	"go4.org/netipx"
 )
@@ -26,6 +25,7 @@ const (
 
 var (
 	first4, last4 = num{0, 0xffff << 32}, num{0, 0xffff<<32 | 0xffffffff}
+	below4        = num{0, 0xfffe << 32} // ::fffe:0:0, where the smallest prefix around the IPv4-mapped numbers begins
 
 	all   = spans{{num{}, maxNum}}
 	only4 = spans{{first4, last4}}
@@ -86,27 +86,23 @@ func AddrsOfAddr(addrs ...netip.Addr) Addrs {
 
 // UnionAddrs is the union of all sets.
 func UnionAddrs(sets ...Addrs) Addrs {
-	total, widest := 0, 0
-	for i, a := range sets {
-		total += len(a.s)
-		if a.s.containsAll(sets[widest].s) {
-			widest = i
+	var widest Addrs
+	for _, a := range sets {
+		if a.s.containsAll(widest.s) {
+			widest = a
 		}
 	}
-	if total == 0 {
-		return Addrs{}
-	}
-	whole := sets[widest]
-	raw := make([]span, 0, total)
+	var buf [2 * onStack]span
+	raw := buf[:0]
 	for _, a := range sets {
-		if !whole.s.containsAll(a.s) {
+		if !widest.s.containsAll(a.s) {
 			raw = append(raw, a.s...)
 		}
 	}
 	if len(raw) == 0 {
-		return whole
+		return widest
 	}
-	return Addrs{canonical(append(raw, whole.s...))}
+	return Addrs{own(canonical(append(raw, widest.s...)))}
 }
 
 // Union is the addresses of a or b.
@@ -134,25 +130,31 @@ func (a Addrs) Overlaps(b Addrs) bool { return a.s.overlaps(b.s) }
 func (a Addrs) Equal(b Addrs) bool { return a.s.equal(b.s) }
 
 // IPv4 is the IPv4 part of the set.
-func (a Addrs) IPv4() Addrs { return Addrs{a.s.intersect(only4)} }
+func (a Addrs) IPv4() Addrs {
+	if a.s.containsAll(only4) {
+		return AllIPv4()
+	}
+	return Addrs{a.s.within(only4[0])}
+}
 
 // IPv6 is the IPv6 part of the set.
 func (a Addrs) IPv6() Addrs { return Addrs{a.s.intersect(only6)} }
 
-// Ranges is the set as its fewest ranges, IPv4 before IPv6, each ascending. An IPv6 range may span the IPv4-mapped
-// numbers, which stand for no IPv6 address.
+// Ranges is the set as ranges, IPv4 before IPv6, each ascending. An IPv6 range may span the IPv4-mapped numbers, which
+// stand for no IPv6 address, or end with them, as those of ::/0 and ::/80 do.
 func (a Addrs) Ranges() []netipx.IPRange {
-	var out []netipx.IPRange
-	for _, x := range a.spansOf(IPv4) {
+	var buf [onStack]span
+	out := make([]netipx.IPRange, 0, len(a.s)+1)
+	for _, x := range a.appendFamily(buf[:0], IPv4) {
 		out = append(out, netipx.IPRangeFrom(addrOf(x.lo), addrOf(x.hi)))
 	}
-	for _, x := range a.spansOf(IPv6) {
-		out = append(out, netipx.IPRangeFrom(addrOf(x.lo), addrOf(x.hi)))
+	for _, x := range a.appendFamily(buf[:0], IPv6) {
+		out = append(out, netipx.IPRangeFrom(addr6Of(x.lo), addr6Of(x.hi)))
 	}
 	return out
 }
 
-// Prefixes is the set as its fewest prefixes, IPv4 before IPv6, each ascending.
+// Prefixes is the set as its fewest prefixes, IPv4 before IPv6, each ascending. AddrsOf makes the set of them again.
 func (a Addrs) Prefixes() []netip.Prefix {
 	var out []netip.Prefix
 	for _, r := range a.Ranges() {
@@ -161,20 +163,27 @@ func (a Addrs) Prefixes() []netip.Prefix {
 	return out
 }
 
-// spansOf is the part of one family. In the IPv6 part, what ends and begins again at the IPv4-mapped numbers is joined.
-func (a Addrs) spansOf(f Family) spans {
-	if f == IPv4 {
-		return a.s.intersect(only4)
-	}
-	part := a.s.intersect(only6)
-	for i := 1; i < len(part); i++ {
-		if part[i-1].hi == first4.prev() && part[i].lo == last4.next() {
-			joined := slices.Clone(part[:i])
-			joined[i-1].hi = part[i].hi
-			return append(joined, part[i+1:]...)
+// appendFamily appends the spans of one family to dst, which is empty. In IPv6, a span that ends at the IPv4-mapped
+// numbers goes on to their end, and joins what begins there, if a prefix can then span them: so ::/0 is one span.
+func (a Addrs) appendFamily(dst []span, f Family) []span {
+	for _, x := range a.s {
+		if f == IPv4 {
+			if lo, hi := maxOf(x.lo, first4), minOf(x.hi, last4); !hi.less(lo) {
+				dst = append(dst, span{lo, hi})
+			}
+			continue
+		}
+		if lo, hi := x.lo, minOf(x.hi, first4.prev()); !hi.less(lo) {
+			if hi.next() == first4 && !below4.less(lo) {
+				hi = last4
+			}
+			dst = append(dst, span{lo, hi})
+		}
+		if lo, hi := maxOf(x.lo, last4.next()), x.hi; !hi.less(lo) {
+			dst = push(dst, span{lo, hi})
 		}
 	}
-	return part
+	return dst
 }
 
 func numOf(a netip.Addr) num {
@@ -182,11 +191,13 @@ func numOf(a netip.Addr) num {
 	return num{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
-func addrOf(n num) netip.Addr {
+func addrOf(n num) netip.Addr { return addr6Of(n).Unmap() }
+
+func addr6Of(n num) netip.Addr {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], n.hi)
 	binary.BigEndian.PutUint64(b[8:], n.lo)
-	return netip.AddrFrom16(b).Unmap()
+	return netip.AddrFrom16(b)
 }
 
 func spanOfPrefix(p netip.Prefix) span {

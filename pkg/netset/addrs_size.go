@@ -5,10 +5,12 @@ import (
 	"math/bits"
 )
 
-// Size is the number of addresses of one family. An IPv6 prefix counts in full: ::/0 has 2^128 addresses.
+// Size is the number of addresses of one family, counted over Ranges: ::/0 has 2^128, although 2^32 of these numbers
+// are IPv4-mapped.
 func (a Addrs) Size(f Family) *big.Int {
+	var buf [onStack]span
 	total := new(big.Int)
-	for _, x := range a.spansOf(f) {
+	for _, x := range a.appendFamily(buf[:0], f) {
 		total.Add(total, new(big.Int).Sub(bigOf(x.hi), bigOf(x.lo)))
 		total.Add(total, big.NewInt(1))
 	}
@@ -21,24 +23,20 @@ func bigOf(n num) *big.Int {
 }
 
 // HasAtLeast says whether the set holds at least as many IPv4 addresses as one prefix of v4Bits bits, or at least as
-// many IPv6 addresses as one of v6Bits bits. They need not be adjacent.
+// many IPv6 addresses as one of v6Bits bits, counted as Size does. They need not be adjacent.
 func (a Addrs) HasAtLeast(v4Bits, v6Bits int) bool {
-	return hasBits(a.spansOf(IPv4), 32-v4Bits) || hasBits(a.spansOf(IPv6), 128-v6Bits)
+	var buf [onStack]span
+	return hasBits(a.appendFamily(buf[:0], IPv4), 32-v4Bits) || hasBits(a.appendFamily(buf[:0], IPv6), 128-v6Bits)
 }
 
 // hasBits says whether s has at least 2^hostBits numbers.
-func hasBits(s spans, hostBits int) bool {
-	if hostBits < 0 {
-		hostBits = 0
-	}
-	var want num // 2^hostBits, less one
-	switch {
-	case hostBits >= 128:
-		want = maxNum
-	case hostBits >= 64:
-		want = num{1<<(hostBits-64) - 1, ^uint64(0)}
-	default:
+func hasBits(s []span, hostBits int) bool {
+	hostBits = min(max(hostBits, 0), 128)
+	want := maxNum // 2^hostBits, less one
+	if hostBits < 64 {
 		want = num{0, 1<<hostBits - 1}
+	} else if hostBits < 128 {
+		want = num{1<<(hostBits-64) - 1, ^uint64(0)}
 	}
 	var sum num // the numbers seen so far
 	for _, x := range s {

@@ -1,40 +1,63 @@
 package netset
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
+)
+
+const (
+	textNone     = "none"
+	textAllAddrs = "all addresses"
 )
 
 // String is the canonical text: "none", "all addresses", or the fewest prefixes, as in "10.0.0.0/8, 2001:db8::/32".
 // Equal sets have equal texts.
-func (a Addrs) String() string { return a.text(-1) }
-
-// Short is String with at most max prefixes, and the number of those left out: "10.0.0.0/8, 11.0.0.0/8 and 7 more".
-func (a Addrs) Short(max int) string { return a.text(max) }
-
-func (a Addrs) text(max int) string {
+func (a Addrs) String() string {
 	switch {
 	case a.IsEmpty():
-		return "none"
-	case a.s.equal(all):
-		return "all addresses"
+		return textNone
+	case a.Equal(AllAddrs()):
+		return textAllAddrs
 	}
-	prefixes := a.Prefixes()
-	more := 0
-	if max >= 0 && len(prefixes) > max {
-		more = len(prefixes) - max
-		prefixes = prefixes[:max]
+	return listOf(a.Prefixes())
+}
+
+// Short is String, and where that has more than limit prefixes, a text for people: of each family at most limit prefixes,
+// either as what is left out ("0.0.0.0/0 except 10.0.0.0/8; ::/0") or with the number of the remaining ones
+// ("10.0.0.0/8, 12.0.0.0/8 and 7 more").
+func (a Addrs) Short(limit int) string {
+	if a.IsEmpty() || a.Equal(AllAddrs()) || len(a.Prefixes()) <= limit {
+		return a.String()
 	}
-	texts := make([]string, len(prefixes))
+	var texts []string
+	for _, family := range []Addrs{AllIPv4(), AllIPv6()} {
+		if part := a.Intersect(family); !part.IsEmpty() {
+			texts = append(texts, shortOf(part.Prefixes(), family, part, max(limit, 1)))
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+func shortOf(prefixes []netip.Prefix, family, part Addrs, limit int) string {
+	if len(prefixes) <= limit {
+		return listOf(prefixes)
+	}
+	if except := family.Minus(part).Prefixes(); len(except) <= limit {
+		return family.String() + " except " + listOf(except)
+	}
+	return listOf(prefixes[:limit]) + " and " + strconv.Itoa(len(prefixes)-limit) + " more"
+}
+
+func listOf(prefixes []netip.Prefix) string {
+	b := make([]byte, 0, 20*len(prefixes))
 	for i, p := range prefixes {
-		texts[i] = p.String()
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = p.AppendTo(b)
 	}
-	text := strings.Join(texts, ", ")
-	if more > 0 {
-		text = strings.TrimPrefix(fmt.Sprintf("%s and %d more", text, more), " and ")
-	}
-	return text
+	return string(b)
 }
 
 // telling are addresses that a reader recognises, in the order in which they are preferred as a witness.

@@ -1,10 +1,8 @@
 package netset
 
 import (
-	"math/big"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // Conns is an immutable set of connections: pairs of an address and a port. The zero value is empty.
@@ -65,15 +63,6 @@ func (c Conns) Minus(d Conns) Conns {
 	return combine(c, d, Addrs.Minus)
 }
 
-// UnionConns is the union of all sets.
-func UnionConns(sets ...Conns) Conns {
-	var out Conns
-	for _, c := range sets {
-		out = out.Union(c)
-	}
-	return out
-}
-
 // combine applies op to the addresses of c and d on each port.
 func combine(c, d Conns, op func(Addrs, Addrs) Addrs) Conns {
 	var buf [8]Part
@@ -95,11 +84,16 @@ func combine(c, d Conns, op func(Addrs, Addrs) Addrs) Conns {
 		}
 		out = add(out, op(Addrs{}, q.Addrs), rest)
 	}
-	if len(out) == 0 {
+	return inOrder(out)
+}
+
+// inOrder is the set of these parts, which keep to the canonical form but for their order.
+func inOrder(parts []Part) Conns {
+	if len(parts) == 0 {
 		return Conns{}
 	}
-	slices.SortFunc(out, func(a, b Part) int { return compareSpans(a.Ports.s[0], b.Ports.s[0]) })
-	return Conns{slices.Clone(out)}
+	slices.SortFunc(parts, func(a, b Part) int { return compareSpans(a.Ports.s[0], b.Ports.s[0]) })
+	return Conns{slices.Clone(parts)}
 }
 
 // add puts a part, whose ports no other part has, among parts, keeping addresses distinct.
@@ -132,16 +126,16 @@ func (c Conns) Contains(addr netip.Addr, port Port) bool {
 // ContainsAll says whether every connection of d is in c.
 func (c Conns) ContainsAll(d Conns) bool {
 	for _, q := range d.parts {
-		rest := q.Ports
+		missing := q.Ports.Size()
 		for _, p := range c.parts {
-			if p.Ports.Overlaps(rest) {
+			if common := p.Ports.common(q.Ports); common > 0 {
 				if !p.Addrs.ContainsAll(q.Addrs) {
 					return false
 				}
-				rest = rest.Minus(p.Ports)
+				missing -= common
 			}
 		}
-		if !rest.IsEmpty() {
+		if missing > 0 {
 			return false
 		}
 	}
@@ -169,13 +163,14 @@ func (c Conns) Equal(d Conns) bool {
 
 // AddrsOn is the addresses that have a connection on at least one of ports.
 func (c Conns) AddrsOn(ports Ports) Addrs {
-	var out Addrs
+	var buf [8]Addrs
+	found := buf[:0]
 	for _, p := range c.parts {
 		if p.Ports.Overlaps(ports) {
-			out = out.Union(p.Addrs)
+			found = append(found, p.Addrs)
 		}
 	}
-	return out
+	return UnionAddrs(found...)
 }
 
 // PortsOf is the ports on which at least one of addrs has a connection.
@@ -191,41 +186,3 @@ func (c Conns) PortsOf(addrs Addrs) Ports {
 
 // Parts is the set as its canonical parts.
 func (c Conns) Parts() []Part { return slices.Clone(c.parts) }
-
-// String is the canonical text: "no connections", "all connections", or the parts, as in
-// "TCP/80,443 of all addresses; UDP/53 of 10.0.0.0/8".
-func (c Conns) String() string {
-	switch {
-	case c.IsEmpty():
-		return "no connections"
-	case c.Equal(AllConns()):
-		return "all connections"
-	}
-	texts := make([]string, len(c.parts))
-	for i, p := range c.parts {
-		texts[i] = p.Ports.String() + " of " + p.Addrs.String()
-	}
-	return strings.Join(texts, "; ")
-}
-
-// Size is the number of connections.
-func (c Conns) Size() *big.Int {
-	total := new(big.Int)
-	for _, p := range c.parts {
-		addrs := p.Addrs.Size(IPv4)
-		addrs.Add(addrs, p.Addrs.Size(IPv6))
-		total.Add(total, addrs.Mul(addrs, big.NewInt(int64(p.Ports.Size()))))
-	}
-	return total
-}
-
-// Witness is one connection of the set, if there is one: the most telling address, and then the most telling port on
-// which it has a connection.
-func (c Conns) Witness() (netip.Addr, Port, bool) {
-	addr, ok := c.AddrsOn(AllPorts()).Witness()
-	if !ok {
-		return netip.Addr{}, Port{}, false
-	}
-	port, _ := c.PortsOf(AddrsOfAddr(addr)).Witness()
-	return addr, port, true
-}

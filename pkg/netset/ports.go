@@ -142,13 +142,35 @@ func (p Ports) Overlaps(q Ports) bool { return p.s.overlaps(q.s) }
 func (p Ports) Equal(q Ports) bool { return p.s.equal(q.s) }
 
 // Of is the part of one protocol.
-func (p Ports) Of(protocol Protocol) Ports { return p.Intersect(AllOf(protocol)) }
+func (p Ports) Of(protocol Protocol) Ports {
+	if whole := AllOf(protocol); !whole.IsEmpty() {
+		return Ports{p.s.within(whole.s[0])}
+	}
+	return Ports{}
+}
 
 // Size is the number of ports, at most 3*65535.
 func (p Ports) Size() int {
 	total := 0
 	for _, x := range p.s {
 		total += int(x.hi.lo-x.lo.lo) + 1
+	}
+	return total
+}
+
+// common is the number of ports that are in both p and q.
+func (p Ports) common(q Ports) int {
+	total := 0
+	for i, j := 0, 0; i < len(p.s) && j < len(q.s); {
+		x, y := p.s[i], q.s[j]
+		if lo, hi := max(x.lo.lo, y.lo.lo), min(x.hi.lo, y.hi.lo); lo <= hi {
+			total += int(hi-lo) + 1
+		}
+		if x.hi.lo < y.hi.lo {
+			i++
+		} else {
+			j++
+		}
 	}
 	return total
 }

@@ -50,7 +50,8 @@ func minOf(a, b num) num {
 type span struct{ lo, hi num }
 
 // spans is a set of numbers in its one canonical form: ascending, disjoint, and never adjacent (what touches is merged).
-// It is never written to once it has been returned, so results may share their operands' memory.
+// The empty set is nil. A set is never written to once it has been returned, so results may share their operands'
+// memory.
 type spans []span
 
 // onStack is how many spans an operation gathers before it needs the heap for more than its result.
@@ -130,8 +131,8 @@ func (s spans) union(t spans) spans {
 	var buf [onStack]span
 	out := spans(buf[:0])
 	i, j := 0, 0
-	for i < len(s) || j < len(t) {
-		if j == len(t) || i < len(s) && s[i].lo.less(t[j].lo) {
+	for i < len(s) && j < len(t) {
+		if s[i].lo.less(t[j].lo) {
 			out = push(out, s[i])
 			i++
 		} else {
@@ -139,7 +140,13 @@ func (s spans) union(t spans) spans {
 			j++
 		}
 	}
-	return slices.Clone(out)
+	for ; i < len(s); i++ {
+		out = push(out, s[i])
+	}
+	for ; j < len(t); j++ {
+		out = push(out, t[j])
+	}
+	return own(out)
 }
 
 func (s spans) intersect(t spans) spans {
@@ -197,7 +204,28 @@ func (s spans) minus(t spans) spans {
 	return own(out)
 }
 
-// own copies a result off the stack; an empty one is nil.
+// within is the part of s in x. It copies only where a span of s crosses an end of x.
+func (s spans) within(x span) spans {
+	first, end := 0, len(s)
+	for first < end && s[first].hi.less(x.lo) {
+		first++
+	}
+	for first < end && x.hi.less(s[end-1].lo) {
+		end--
+	}
+	switch {
+	case first == end:
+		return nil
+	case !s[first].lo.less(x.lo) && !x.hi.less(s[end-1].hi):
+		return s[first:end:end]
+	}
+	part := slices.Clone(s[first:end])
+	part[0].lo = maxOf(part[0].lo, x.lo)
+	part[len(part)-1].hi = minOf(part[len(part)-1].hi, x.hi)
+	return part
+}
+
+// own copies a result off the stack.
 func own(out spans) spans {
 	if len(out) == 0 {
 		return nil
@@ -205,14 +233,14 @@ func own(out spans) spans {
 	return slices.Clone(out)
 }
 
-// canonical sorts and merges raw in place.
+// canonical sorts and merges raw, in place.
 func canonical(raw []span) spans {
-	sorted := slices.IsSortedFunc(raw, compareSpans)
-	if !sorted {
-		slices.SortFunc(raw, compareSpans)
+	if len(raw) == 0 {
+		return nil
 	}
-	out := spans(raw[:0])
-	for _, x := range raw {
+	slices.SortFunc(raw, compareSpans)
+	out := spans(raw[:1])
+	for _, x := range raw[1:] {
 		out = push(out, x)
 	}
 	return slices.Clip(out)
