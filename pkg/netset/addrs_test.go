@@ -161,6 +161,7 @@ func TestAddrsFromOddInput(t *testing.T) {
 		{"if a prefix is invalid, then it is ignored", AddrsOf(netip.Prefix{}, netip.PrefixFrom(mapped.Unmap(), 33)), "none"},
 		{"if an address is invalid, then it is ignored", AddrsOfAddr(netip.Addr{}), "none"},
 		{"if an address has a zone, then the zone is ignored", AddrsOfAddr(netip.MustParseAddr("fe80::1%eth0")), "fe80::1/128"},
+		{"if a prefix is all of IPv4, then no IPv6 address is in it", AddrsOf(netip.MustParsePrefix("0.0.0.0/0")), "0.0.0.0/0"},
 		{"if both families are complete, then it is everything", AllIPv4().Union(AllIPv6()), "all addresses"},
 		{"if the halves of a family are united, then it is the family",
 			addrsFrom(t, "::/1").Union(addrsFrom(t, "8000::/1")), "::/0"},

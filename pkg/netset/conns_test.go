@@ -207,7 +207,7 @@ func TestTheUnionOfManyConnsIsTheUnionOneByOne(t *testing.T) {
 			lo := uint16(number.Draw(t, "first port"))
 			return ConnsOf(AddrsOf(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, third, 0}), bits)),
 				PortRange(rapid.SampledFrom([]Protocol{TCP, UDP}).Draw(t, "protocol"), lo, lo+uint16(number.Draw(t, "more"))))
-		}), 0, 150).Draw(t, "sets")
+		}), rapid.SampledFrom([]int{0, 3, 2 * maxSweep}).Draw(t, "at least"), 3*maxSweep).Draw(t, "sets")
 		var want Conns
 		for _, c := range sets {
 			want = want.Union(c)

@@ -141,6 +141,13 @@ func TestRangesAndTextMakeThePortsAgain(t *testing.T) {
 	})
 }
 
+func TestRangesCanBeLeftEarly(t *testing.T) {
+	for r := range AllPorts().Ranges() {
+		require.Equal(t, PortSpan{TCP, 1, 65535}, r)
+		break
+	}
+}
+
 func TestPortsText(t *testing.T) {
 	for _, tc := range []struct {
 		name, want string
@@ -183,6 +190,7 @@ func TestPortsFromOddInput(t *testing.T) {
 	require.True(t, PortRange(TCP, 0, 0).IsEmpty(), "there is no port 0")
 	require.True(t, PortRange(0, 1, 2).IsEmpty(), "an unknown protocol has no ports")
 	require.True(t, AllOf(7).IsEmpty(), "an unknown protocol has no ports")
+	require.True(t, AllPorts().Of(7).IsEmpty(), "an unknown protocol has no part")
 	require.Equal(t, 3*65535, AllPorts().Size())
 	for _, p := range []Port{{}, {TCP, 0}, {UDP, 0}, {0, 80}, {4, 80}} {
 		require.False(t, p.IsValid())
