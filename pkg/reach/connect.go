@@ -68,10 +68,11 @@ func (v *View) PolicyAllowed(p *model.Policy, c *model.PodClass, d model.Directi
 	return out
 }
 
-// portsTowards resolves the names among the rule's ports on the pods that are connected to.
+// portsTowards resolves the names among the rule's ports on the pods that are connected to. An address outside has no
+// names, and nor has a node's: pods on the host's network are outside of NetworkPolicy as peers, too.
 func portsTowards(r *model.Rule, c *model.PodClass, d model.Direction, peer Endpoint) netset.Ports {
 	if d == model.Egress {
-		if peer.Outside() {
+		if peer.Outside() || peer.Class.HostNetwork {
 			return r.Numeric
 		}
 		return PortsOn(r, peer.Class)
