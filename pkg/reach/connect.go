@@ -1,8 +1,6 @@
 package reach
 
 import (
-	"net/netip"
-
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
@@ -46,6 +44,15 @@ func (v *View) Allowed(c *model.PodClass, d model.Direction, peer Endpoint) Port
 	for _, p := range policies {
 		out = out.join(v.PolicyAllowed(p, c, d, peer))
 	}
+	if !peer.Outside() && peer.Pod == nil && len(peer.Class.Pods) > 1 && !out.Every.Equal(out.Some) {
+		// Rules that each match some of the pods by address may match every pod together.
+		every := out.Some
+		for i := range peer.Class.Pods {
+			one := Endpoint{Class: peer.Class, Pod: &peer.Class.Pods[i], Family: peer.Family}
+			every = every.Intersect(v.Allowed(c, d, one).Every)
+		}
+		out.Every = every
+	}
 	return out
 }
 
@@ -80,10 +87,28 @@ func portsTowards(r *model.Rule, c *model.PodClass, d model.Direction, peer Endp
 	return PortsOn(r, c)
 }
 
-// Between is the ports on which the pods of from may connect to those of to: both sides must allow it.
+// Between is the ports on which the pods of from may connect to those of to: both sides must allow it, in an address family
+// that both have. Every asks for one family that serves all pairs of pods.
 func (v *View) Between(from, to *model.PodClass) Ports {
-	return v.Allowed(from, model.Egress, Endpoint{Class: to}).intersect(v.Allowed(to, model.Ingress, Endpoint{Class: from}))
+	var out Ports
+	for _, family := range families {
+		a, b := Endpoint{Class: from, Family: family}, Endpoint{Class: to, Family: family}
+		x, y := v.have(a, family), v.have(b, family)
+		ports := v.Allowed(from, model.Egress, b).intersect(v.Allowed(to, model.Ingress, a))
+		if !x.Every || !y.Every {
+			ports.Every = netset.Ports{}
+		}
+		if !x.Some || !y.Some {
+			ports.Some = netset.Ports{}
+		}
+		if x.Possible && y.Possible {
+			out = out.join(ports)
+		}
+	}
+	return out
 }
+
+var families = [2]netset.Family{netset.IPv4, netset.IPv6}
 
 // Truth is an answer that may be unknown.
 type Truth uint8
@@ -118,53 +143,26 @@ type Answer struct {
 	Egress, Ingress Side
 }
 
-// Connection is whether from may connect to the port of to. Between pods whose addresses are known, the connection may use
-// either address family that both have.
+// Connection is whether from may connect to the port of to, in an address family that both have.
 func (v *View) Connection(from, to Endpoint, port netset.Port) Answer {
 	if from.Pod != nil && from.Class == to.Class && from.Pod == to.Pod {
 		// "Pod cannot block access to itself"
 		return Answer{Allowed: Yes, Egress: Side{Allowed: Yes}, Ingress: Side{Allowed: Yes}}
 	}
-	best := Answer{}
-	for i, pair := range byFamily(from, to) {
-		a := Answer{Egress: v.side(pair[0], model.Egress, pair[1], port), Ingress: v.side(pair[1], model.Ingress, pair[0], port)}
+	best, found := Answer{}, false
+	for _, family := range families {
+		if !from.may(family) || !to.may(family) || !v.have(from, family).Possible || !v.have(to, family).Possible {
+			continue
+		}
+		source, target := from, to
+		source.Family, target.Family = family, family
+		a := Answer{Egress: v.side(source, model.Egress, target, port), Ingress: v.side(target, model.Ingress, source, port)}
 		a.Allowed = min(a.Egress.Allowed, a.Ingress.Allowed)
-		if i == 0 || a.Allowed > best.Allowed {
-			best = a
+		if !found || a.Allowed > best.Allowed {
+			best, found = a, true
 		}
 	}
 	return best
-}
-
-// byFamily splits a connection between two addressed ends into one for each family that both have.
-func byFamily(from, to Endpoint) [][2]Endpoint {
-	if !from.addressed() || !to.addressed() {
-		return [][2]Endpoint{{from, to}}
-	}
-	var out [][2]Endpoint
-	for _, four := range []bool{true, false} {
-		a, okA := from.only(four)
-		b, okB := to.only(four)
-		if okA && okB {
-			out = append(out, [2]Endpoint{a, b})
-		}
-	}
-	return out
-}
-
-func (e Endpoint) addressed() bool { return e.Outside() || e.Pod != nil && len(e.Pod.IPs) > 0 }
-
-func (e Endpoint) only(four bool) (Endpoint, bool) {
-	if e.Outside() {
-		return e, e.Addr.Unmap().Is4() == four
-	}
-	var ips []netip.Addr
-	for _, ip := range e.Pod.IPs {
-		if ip.Is4() == four {
-			ips = append(ips, ip)
-		}
-	}
-	return Endpoint{Class: e.Class, Pod: &model.Pod{Name: e.Pod.Name, IPs: ips}}, len(ips) > 0
 }
 
 func (v *View) side(subject Endpoint, d model.Direction, peer Endpoint, port netset.Port) Side {

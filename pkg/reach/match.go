@@ -12,8 +12,8 @@ import (
 // happens, it is not defined whether this happens before or after NetworkPolicy processing". What is assumed here:
 //   - Cilium does not match pods or nodes by CIDR; every other CNI, and an unknown one, matches by address;
 //   - a pod whose address is known is matched by it. Where it is not known, the pod CIDRs decide (the Nodes' addresses for
-//     hostNetwork pods). Where those are not known either, a set that holds every private range reaches the pod, one that
-//     holds none does not, and anything between is unknown.
+//     hostNetwork pods). Where those are not known either, a set that holds every private IPv4 range reaches the pod, one
+//     that holds none of those, nor of the unique local IPv6 ones, does not, and anything between is unknown.
 
 // Match is how much of a set of pods a peer matches.
 type Match struct {
@@ -40,6 +40,8 @@ type Endpoint struct {
 	Class *model.PodClass
 	Pod   *model.Pod // nil for the whole class
 	Addr  netip.Addr // if Class is nil
+	// Family is the one address family that the pods are asked for; 0 for whichever they have.
+	Family netset.Family
 }
 
 // Outside says whether the endpoint is an address outside of the cluster.
@@ -102,50 +104,87 @@ func (v *View) MatchAddrs(addrs netset.Addrs, e Endpoint) Match {
 		return matchNone
 	case v.world.Facts().CNI == model.CNICilium, addrs.IsEmpty():
 		return matchNone
+	}
+	return v.matchPods(addrs, e)
+}
+
+func (v *View) matchPods(addrs netset.Addrs, e Endpoint) Match {
+	switch {
 	case e.Pod != nil:
-		return v.matchPod(addrs, e.Class, e.Pod)
+		return v.matchPod(addrs, e, e.Pod)
 	case len(e.Class.Pods) == 0:
-		return v.matchUnaddressed(addrs, e.Class.HostNetwork)
+		return v.matchUnaddressed(addrs, e)
 	}
 	m := Match{Every: true}
 	for i := range e.Class.Pods {
-		one := v.matchPod(addrs, e.Class, &e.Class.Pods[i])
+		one := v.matchPod(addrs, e, &e.Class.Pods[i])
 		m = Match{Every: m.Every && one.Every, Some: m.Some || one.Some, Possible: m.Possible || one.Possible}
 	}
 	return m
 }
 
-func (v *View) matchPod(addrs netset.Addrs, c *model.PodClass, pod *model.Pod) Match {
+func (v *View) matchPod(addrs netset.Addrs, e Endpoint, pod *model.Pod) Match {
 	if len(pod.IPs) == 0 {
-		return v.matchUnaddressed(addrs, c.HostNetwork)
+		return v.matchUnaddressed(addrs, e)
 	}
 	for _, ip := range pod.IPs {
-		if addrs.Contains(ip) {
+		if e.may(familyOf(ip)) && addrs.Contains(ip) {
 			return matchAll
 		}
 	}
 	return matchNone
 }
 
-func (v *View) matchUnaddressed(addrs netset.Addrs, hostNetwork bool) Match {
+// uniqueLocal are the private IPv6 addresses (RFC 4193).
+var uniqueLocal = netset.AddrsOf(netip.MustParsePrefix("fc00::/7"))
+
+func (v *View) matchUnaddressed(addrs netset.Addrs, e Endpoint) Match {
 	known := v.world.Facts().PodCIDRs
-	if hostNetwork {
+	if e.Class.HostNetwork {
 		known = v.world.Facts().Nodes
 	}
-	if known.IsEmpty() {
-		known = netset.PrivateRanges()
+	if !known.IsEmpty() {
+		// A dual-stack pod has an address of each family, and is reached by either.
+		return matchRange(addrs, known.IPv4(), e.may(netset.IPv4)).or(matchRange(addrs, known.IPv6(), e.may(netset.IPv6)))
 	}
+	m := matchRange(addrs, netset.PrivateRanges(), e.may(netset.IPv4))
+	if e.may(netset.IPv6) && addrs.Overlaps(uniqueLocal) {
+		m = m.or(matchUnknown) // there may be no IPv6 in the cluster
+	}
+	return m
+}
+
+// matchRange is whether addrs hold an address of which all that is known is that it is within the range.
+func matchRange(addrs, within netset.Addrs, asked bool) Match {
 	switch {
-	case !addrs.Overlaps(known):
+	case !asked, !addrs.Overlaps(within):
 		return matchNone
-	case addrs.ContainsAll(known), coversFamily(addrs, known):
+	case addrs.ContainsAll(within):
 		return matchAll
 	}
 	return matchUnknown
 }
 
-// coversFamily: a dual-stack pod has an address of each family, and is reached by either.
-func coversFamily(addrs, known netset.Addrs) bool {
-	four, six := known.IPv4(), known.IPv6()
-	return !four.IsEmpty() && addrs.ContainsAll(four) || !six.IsEmpty() && addrs.ContainsAll(six)
+func (e Endpoint) may(f netset.Family) bool { return e.Family == 0 || e.Family == f }
+
+func familyOf(addr netip.Addr) netset.Family {
+	if addr.Unmap().Is4() {
+		return netset.IPv4
+	}
+	return netset.IPv6
+}
+
+// have is how many of the endpoint's pods have an address of the family.
+func (v *View) have(e Endpoint, f netset.Family) Match {
+	if e.Outside() {
+		if familyOf(e.Addr) == f {
+			return matchAll
+		}
+		return matchNone
+	}
+	all := netset.AllIPv4()
+	if f == netset.IPv6 {
+		all = netset.AllIPv6()
+	}
+	return v.matchPods(all, e)
 }

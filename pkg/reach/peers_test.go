@@ -1,6 +1,7 @@
 package reach_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -62,4 +63,50 @@ func TestIfThePeerIsOnTheHostNetworkThenItHasNoNamedPorts(t *testing.T) {
 	node := newPair(t, model.Facts{}, from, host, policy)
 	assert.Equal(t, reach.No, node.connect(80))
 	assert.Equal(t, reach.Yes, node.connect(81))
+}
+
+const (
+	dual1   = `{status: {podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}]}}`
+	dual2   = `{status: {podIPs: [{ip: 10.0.0.2}, {ip: "fd00::2"}]}}`
+	unknown = `{}`
+
+	// out over IPv4 alone, in over IPv6 alone
+	crossed = `{policyTypes: [Ingress, Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}], ingress: [{from: [{ipBlock: {cidr: "::/0"}}]}]}`
+)
+
+func TestIfOneSideAllowsIPv4AndTheOtherIPv6ThenNobodyConnects(t *testing.T) {
+	facts := model.Facts{PodCIDRs: netset.AddrsOf(netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64"))}
+	for name, pods := range map[string][2]string{"addresses known": {dual1, dual2}, "one known": {dual1, unknown}, "none known": {unknown, unknown}} {
+		p := newPair(t, facts, pods[0], pods[1], crossed)
+		assert.Equal(t, reach.No, p.connect(80), name)
+		assert.True(t, p.view.Between(p.from.Class, p.to.Class).Possible.IsEmpty(), name)
+	}
+}
+
+func TestIfThePodsShareNoAddressFamilyThenNobodyConnects(t *testing.T) {
+	p := newPair(t, model.Facts{}, `{status: {podIPs: [{ip: 10.0.0.1}]}}`, `{status: {podIPs: [{ip: "fd00::2"}]}}`, `{policyTypes: [Ingress], ingress: [{}]}`)
+	assert.Equal(t, reach.No, p.connect(80))
+	assert.Equal(t, reach.Ports{}, p.view.Between(p.from.Class, p.to.Class))
+}
+
+func TestIfNeitherAddressesNorPodCIDRsAreKnownThenOnlyAllPrivateRangesReachPods(t *testing.T) {
+	for cidr, want := range map[string]reach.Truth{
+		"0.0.0.0/0": reach.Yes, "10.0.0.0/8": reach.Unknown, "8.0.0.0/8": reach.No,
+		"::/0": reach.Unknown, "fd00::/8": reach.Unknown, "2000::/3": reach.No,
+	} {
+		p := newPair(t, model.Facts{}, unknown, unknown, `{policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: "`+cidr+`"}}]}]}`)
+		assert.Equal(t, want, p.connect(80), cidr)
+	}
+}
+
+func TestIfRulesMatchEveryPodOnlyTogetherThenEveryPodIsAllowed(t *testing.T) {
+	p := newPair(t, model.Facts{}, dual1, dual2, `{policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 10.0.0.2/32}}]}, {from: [{ipBlock: {cidr: 10.0.0.3/32}}]}]}`)
+	class := *p.to.Class
+	class.Pods = []model.Pod{class.Pods[0], {Name: "more", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.3")}}}
+	allowed := p.view.Allowed(p.from.Class, model.Ingress, reach.Endpoint{Class: &class})
+	assert.True(t, allowed.Every.Equal(netset.AllPorts()))
+	class.Pods = append(class.Pods, model.Pod{Name: "another", IPs: []netip.Addr{netip.MustParseAddr("10.0.0.4")}})
+	allowed = p.view.Allowed(p.from.Class, model.Ingress, reach.Endpoint{Class: &class})
+	assert.True(t, allowed.Every.IsEmpty())
+	assert.True(t, allowed.Some.Equal(netset.AllPorts()))
 }
