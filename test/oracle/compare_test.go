@@ -149,6 +149,21 @@ func letsIn(c *oracle.Cluster, from, to *corev1.Pod, port gen.Port) bool {
 	})
 }
 
+// comparePods says how the pods of the classes differ from those there are.
+func (e *engine) comparePods(c *oracle.Cluster) string {
+	for ns := range e.view.World().Namespaces() {
+		for _, class := range ns.Classes {
+			if n := len(podsOf(c, class)); n == 0 || n != len(class.Pods) {
+				return fmt.Sprintf("class %s of %d pods, of which %d exist", class.Name(), len(class.Pods), n)
+			}
+		}
+	}
+	if len(e.pods) != len(c.Pods) {
+		return fmt.Sprintf("%d pods of %d are known", len(e.pods), len(c.Pods))
+	}
+	return ""
+}
+
 // compareClasses compares what is said of all pods of a class, and of some, with the answers for each of its pods. A pod
 // with itself is left out, as a class has no such pair.
 func (e *engine) compareClasses(c *oracle.Cluster, conn gen.Connection) string {

@@ -35,6 +35,9 @@ func (x *comparison) run(t *rapid.T) {
 		sampled = gen.AllConnections(c)
 	}
 	e := newEngine(c, h)
+	if d := e.comparePods(c); d != "" {
+		t.Fatalf("%s\nhistory: %d\n%s", d, h, gen.YAML(c))
+	}
 	for i, conn := range sampled {
 		want := oracle.Allowed(c, conn.From, conn.To, conn.Protocol, conn.Number)
 		x.count(conn, want)
@@ -69,7 +72,7 @@ func TestReachAgreesWithOracle(t *testing.T) {
 	t.Logf("%d connections in %d clusters: %d allowed, %d allowed by one side only, %d isolated on both sides, %d with the outside",
 		x.connections, clusters, x.allowed, x.oneSided, x.isolated, x.outside)
 	assert.GreaterOrEqual(t, x.connections, *connections)
-	assert.InDelta(t, 0.5, float64(x.allowed)/float64(x.connections), 0.25, "share of allowed connections")
+	assert.InDelta(t, 0.5, float64(x.allowed)/float64(x.connections), 0.2, "share of allowed connections")
 	for name, n := range map[string]int{"allowed by one side only": x.oneSided, "isolated on both sides": x.isolated, "with the outside": x.outside} {
 		assert.Greater(t, n, x.connections/10, "connections %s", name)
 	}

@@ -50,13 +50,16 @@ func Cluster(t *rapid.T) *oracle.Cluster {
 	for i := range rapid.IntRange(2, maxPods).Draw(t, "pods") {
 		if i > 0 && oneIn(t, 3, "replica") {
 			p := *c.Pods[i-1].DeepCopy()
+			if oneIn(t, 4, "the other network") {
+				p.Spec.HostNetwork = !p.Spec.HostNetwork
+			}
 			setName(t, &p, i)
 			c.Pods = append(c.Pods, p)
 			continue
 		}
 		c.Pods = append(c.Pods, pod(t, i))
 	}
-	for i := range pick(t, "policies", []int{1, 2, 3, 4, 5, 6, 4, 5, 6, 0}) {
+	for i := range pick(t, "policies", []int{1, 4, 3, 6, 5, 4, 2, 5, 6, 0}) {
 		c.Policies = append(c.Policies, policy(t, i))
 	}
 	return c
@@ -70,7 +73,7 @@ func pod(t *rapid.T, number int) corev1.Pod {
 	p := corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace(t), Labels: labels(t, podLabels())},
-		Spec:       corev1.PodSpec{HostNetwork: oneIn(t, 7, "hostNetwork")},
+		Spec:       corev1.PodSpec{HostNetwork: oneIn(t, 9, "hostNetwork"), DNSPolicy: corev1.DNSClusterFirstWithHostNet},
 	}
 	p.Spec.Containers, p.Spec.InitContainers = containers(t)
 	setName(t, &p, number)
