@@ -14,7 +14,7 @@ import (
 func TestAddrsAgreeWithEnumeration(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		u := drawUniverse(t)
-		ma, mb := drawMembers(t, len(u.cells), "a"), drawMembers(t, len(u.cells), "b")
+		ma, mb := drawPair(t, len(u.cells))
 		a, b := u.addrs(t, ma), u.addrs(t, mb)
 		requireUntouched(t, []spans{a.s, b.s}, func() {
 			u.requireAddrs(t, ma, a)
@@ -186,6 +186,10 @@ func TestShortIsBounded(t *testing.T) {
 		{"if the set is empty, then it is none", "none", Addrs{}},
 		{"if everything is in the set, then it is all addresses", "all addresses", AllAddrs()},
 		{"if few prefixes make the set, then they are listed", "10.0.0.0/8, 2001:db8::/32", addrsFrom(t, "2001:db8::/32,10.0.0.0/8")},
+		{"if as many as may be make the set, then they are listed", "1.0.0.0/8, 3.0.0.0/8, 5.0.0.0/8", addrsFrom(t, "5.0.0.0/8,3.0.0.0/8,1.0.0.0/8")},
+		{"if as many as may be make both families, then they are listed", "1.0.0.0/8, 3.0.0.0/8, 2001:db8::/32", addrsFrom(t, "3.0.0.0/8,1.0.0.0/8,2001:db8::/32")},
+		{"if as many as may be make one family, then they are listed", "1.0.0.0/8, 3.0.0.0/8, 5.0.0.0/8; 2001:db8::/32",
+			addrsFrom(t, "5.0.0.0/8,3.0.0.0/8,1.0.0.0/8,2001:db8::/32")},
 		{"if few are left out, then those are listed", "0.0.0.0/0 except 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16",
 			AllIPv4().Minus(PrivateRanges())},
 		{"if few are left out of one family, then the other is beside it", "0.0.0.0/0 except 10.0.0.0/8; ::/0",
@@ -195,6 +199,7 @@ func TestShortIsBounded(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) { require.Equal(t, tc.want, tc.set.Short(3)) })
 	}
+	require.Equal(t, "all addresses", AllAddrs().Short(1), "two families are not listed where there are no others")
 	require.Equal(t, "1.0.0.0/8 and 1 more", addrsFrom(t, "1.0.0.0/8,3.0.0.0/8").Short(0), "at least one is shown")
 }
 

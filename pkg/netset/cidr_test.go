@@ -23,6 +23,7 @@ func TestParseCIDR(t *testing.T) {
 		{"if octets have leading zeros, then they are decimal", "010.000.0.0/8", "10.0.0.0/8", []Deviation{LeadingZeros}},
 		{"if the length has leading zeros, then it is decimal", "10.0.0.0/008", "10.0.0.0/8", []Deviation{LeadingZeros}},
 		{"if a group has more than four digits, then it has leading zeros", "02001:db8::/32", "2001:db8::/32", []Deviation{LeadingZeros}},
+		{"if zeros follow a hexadecimal digit, then they stay", "0a000:0f000:0A000:0F000:09000:00000::/96", "a000:f000:a000:f000:9000::/96", []Deviation{LeadingZeros}},
 		{"if host bits are set, then they are cleared", "10.0.0.1/8", "10.0.0.0/8", []Deviation{HostBits}},
 		{"if host bits of IPv6 are set, then they are cleared", "2001:db8::1/32", "2001:db8::/32", []Deviation{HostBits}},
 		{"if it is IPv4-mapped, then it is IPv4", "::ffff:10.0.0.0/104", "10.0.0.0/8", []Deviation{MappedIPv4}},
@@ -52,7 +53,7 @@ func TestParseCIDR(t *testing.T) {
 
 // FuzzParseCIDR holds ParseCIDR against the API server's own parser and validation.
 func FuzzParseCIDR(f *testing.F) {
-	for _, s := range []string{"10.0.0.0/8", "010.0.0.0/8", "10.0.0.1/08", "::ffff:10.0.0.0/104", "::ffff:010.1.0.0/95", "2001:DB8::/32", "::/0", "00001::/12", "fe80::%1/64"} {
+	for _, s := range []string{"10.0.0.0/8", "010.0.0.0/8", "10.0.0.1/08", "::ffff:10.0.0.0/104", "::ffff:010.1.0.0/95", "2001:DB8::/32", "::/0", "00001::/12", "0a000:0f000:0A000:0F000:09000:00000::/96", "fe80::%1/64"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -110,7 +110,7 @@ func spansIn(c Conns) []spans {
 func TestConnsAgreeWithEnumeration(t *testing.T) {
 	g := newGrid()
 	rapid.Check(t, func(t *rapid.T) {
-		ma, mb := drawMembers(t, g.size(), "a"), drawMembers(t, g.size(), "b")
+		ma, mb := drawPair(t, g.size())
 		a, b := g.conns(t, ma), g.conns(t, mb)
 		partsBefore := slices.Concat(a.Parts(), b.Parts())
 		requireUntouched(t, append(spansIn(a), spansIn(b)...), func() {

@@ -60,7 +60,7 @@ func requirePorts(t require.TestingT, cells []Port, want members, got Ports) {
 func TestPortsAgreeWithEnumeration(t *testing.T) {
 	cells := portCells()
 	rapid.Check(t, func(t *rapid.T) {
-		ma, mb := drawMembers(t, len(cells), "a"), drawMembers(t, len(cells), "b")
+		ma, mb := drawPair(t, len(cells))
 		a, b := portsFrom(t, cells, ma), portsFrom(t, cells, mb)
 		requireUntouched(t, []spans{a.s, b.s}, func() {
 			requirePorts(t, cells, ma, a)

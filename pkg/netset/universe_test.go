@@ -1,6 +1,7 @@
 package netset
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -62,11 +63,31 @@ func andNot(a, b bool) bool { return a && !b }
 
 func (m members) any() bool { return slices.Contains(m, true) }
 
+// drawMembers draws a set between empty and full; few, half and many are as likely.
 func drawMembers(t *rapid.T, n int, name string) members {
-	density := rapid.IntRange(0, 4).Draw(t, name+" density")
-	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) bool {
-		return rapid.IntRange(0, 3).Draw(t, "in") < density
-	}), n, n).Draw(t, name)
+	share := rapid.SampledFrom([]int{0, 1, 3, 8, 13, 15, 16}).Draw(t, name+" in 16")
+	seed := rapid.Uint64().Draw(t, name+" seed")
+	random := rand.New(rand.NewPCG(seed, 0))
+	m := make(members, n)
+	for i := range m {
+		m[i] = random.IntN(16) < share
+	}
+	return m
+}
+
+// drawPair draws two sets, often ones that differ in one cell or not at all.
+func drawPair(t *rapid.T, n int) (members, members) {
+	a := drawMembers(t, n, "a")
+	switch rapid.SampledFrom([]string{"independent", "equal", "off by one"}).Draw(t, "b is") {
+	case "independent":
+		return a, drawMembers(t, n, "b")
+	case "equal":
+		return a, slices.Clone(a)
+	}
+	b := slices.Clone(a)
+	i := rapid.IntRange(0, n-1).Draw(t, "differs at")
+	b[i] = !b[i]
+	return a, b
 }
 
 // addrs builds the set of the members by one of the ways in which sets come to be.
