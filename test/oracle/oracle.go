@@ -49,7 +49,7 @@ type Answer struct {
 
 // Allowed answers for one connection to a port number, 1 to 65535, of the destination.
 func Allowed(c *Cluster, from, to Endpoint, protocol corev1.Protocol, port int32) Answer {
-	// "Pod cannot block access to itself" (the NetworkPolicy documentation).
+	// "exception: a pod cannot block access to itself" (the NetworkPolicy documentation).
 	if from.Pod != nil && to.Pod != nil && from.Pod.Namespace == to.Pod.Namespace && from.Pod.Name == to.Pod.Name {
 		return Answer{Allowed: true, EgressOK: true, IngressOK: true}
 	}
