@@ -240,8 +240,8 @@ func expandedSize(n *yaml.Node, limit int, known map[*yaml.Node]int) int {
 	if size, there := known[n]; there {
 		return size
 	}
-	known[n] = limit + 1 // while it is being counted, for what contains itself
-	size := len(n.Value) + 8
+	known[n] = limit + 1     // while it is being counted, for what contains itself
+	size := len(n.Value) + 2 // and a blank or a comma
 	if n.Kind == yaml.AliasNode {
 		size += expandedSize(n.Alias, limit, known)
 	}

@@ -13,8 +13,8 @@ import (
 	k8syaml "sigs.k8s.io/yaml"
 )
 
-// maxExpanded bounds what a document may grow to by its aliases.
-const maxExpanded = 16 << 20
+// maxGrowth bounds by how much a document may grow by its aliases, beyond twice its size.
+const maxGrowth = 1 << 20
 
 // yamlText is a document while it is parsed. Its values are those of sigs.k8s.io/yaml, which kubectl uses; the lines come from
 // a second parse, made only where lines are needed.
@@ -98,8 +98,9 @@ func (t *yamlText) checkAliases() *Problem {
 	if t.tree(); t.failure != nil {
 		return t.syntaxProblem(t.failure)
 	}
-	if expandedSize(t.root, maxExpanded, map[*yaml.Node]int{}) > maxExpanded {
-		return t.problemAt(t.firstLine(), "its aliases (*name) stand for more than "+strconv.Itoa(maxExpanded>>20)+" MiB, or for themselves: write it without them")
+	limit := 2*len(source) + maxGrowth
+	if expandedSize(t.root, limit, map[*yaml.Node]int{}) > limit {
+		return t.problemAt(t.firstLine(), "its aliases (*name) stand for more than a MiB, or for themselves: write it without them")
 	}
 	return nil
 }
