@@ -1,0 +1,9 @@
+//go:build !linux
+
+package process
+
+import "syscall"
+
+// endWithStarter leaves the program in this one's process group, so that a
+// terminal's signals reach it too: only Linux can tie it to its starter.
+func endWithStarter() *syscall.SysProcAttr { return nil }
