@@ -13,6 +13,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
 // A decoder says that a field is unknown or of the wrong type, but not always where, and never what was meant. Here a value
@@ -232,43 +234,16 @@ func common(a, b string) int {
 	return n
 }
 
-// nearest is the name within two edits of the word, or a third of its length, whichever is less; or the same in other case.
+// nearest is the name that the word was probably meant to be, or an anagram of: form for from.
 func nearest(word string, names []string) string {
-	best, bestDistance := "", min(2, len(word)/3)+1
+	if near, ok := model.Nearest(word, names); ok {
+		return near
+	}
+	letters := func(s string) []byte { return slices.Sorted(slices.Values([]byte(s))) }
 	for _, name := range names {
-		if strings.EqualFold(name, word) {
+		if len(word) == len(name) && slices.Equal(letters(word), letters(name)) {
 			return name
 		}
-		if d := distance(word, name); d < bestDistance {
-			best, bestDistance = name, d
-		}
 	}
-	return best
-}
-
-// distance is how many letters must be added, removed, replaced or swapped with their neighbour to make b of a.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	var last, before []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		last, before, row = before, row, make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(before[j]+1, row[j-1]+1, before[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], last[j-2]+1)
-			}
-		}
-	}
-	return row[len(b)]
+	return ""
 }

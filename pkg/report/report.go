@@ -1,0 +1,145 @@
+// Package report is the verdict on a set of manifests, or on a cluster, for people and for programs: the JSON contract
+// report.portcullis.dev/v1alpha1, and its renderings. The same input gives the same bytes.
+package report
+
+import (
+	"cmp"
+	"encoding/json"
+	"io"
+	"slices"
+
+	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/verdict"
+)
+
+// The type of the document.
+const (
+	APIVersion = "report.portcullis.dev/v1alpha1"
+	Kind       = "Report"
+)
+
+// Report is the document. Make one with New.
+type Report struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Summary    Summary   `json:"summary"`
+	Findings   []Finding `json:"findings"`
+	Problems   []Problem `json:"problems"`
+}
+
+// Scope is how much was judged.
+type Scope struct {
+	Namespaces int `json:"namespaces"`
+	Policies   int `json:"policies"`
+	// Pods are those there are, and those that the templates of workloads without pods ask for.
+	Pods int `json:"pods"`
+}
+
+// Summary counts what was judged, and the findings by action.
+type Summary struct {
+	Scope
+	Deny         int `json:"deny"`
+	Warn         int `json:"warn"`
+	Audit        int `json:"audit"`
+	Exempt       int `json:"exempt"`
+	Provisional  int `json:"provisional"`
+	Undetermined int `json:"undetermined"`
+}
+
+// Finding is one finding and what is done about it.
+type Finding struct {
+	Rule     string           `json:"rule"`
+	Level    finding.Level    `json:"level"`
+	Severity finding.Severity `json:"severity"`
+	Action   verdict.Action   `json:"action"`
+	// WouldDeny is whether only the configuration's mode: audit keeps the finding from denying.
+	WouldDeny bool              `json:"wouldDeny,omitempty"`
+	Subject   finding.Subject   `json:"subject"`
+	Path      string            `json:"path"`
+	Message   string            `json:"message"`
+	Fix       string            `json:"fix"`
+	Witness   *finding.Witness  `json:"witness,omitempty"`
+	Pods      int               `json:"pods"`
+	Patch     []finding.PatchOp `json:"patch,omitempty"`
+	Source    *finding.Source   `json:"source,omitempty"`
+	// ExemptReason is why an exempt finding is, for people.
+	ExemptReason string `json:"-"`
+}
+
+// Problem is something in the input that could not be read, or that the API server would refuse.
+type Problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"` // counted from 1; 0 if it is about the whole file
+	Message string `json:"message"`
+}
+
+// ScopeOf counts what is in the snapshot.
+func ScopeOf(s *model.Snapshot) Scope {
+	var out Scope
+	for ns := range s.Namespaces() {
+		out.Namespaces++
+		out.Policies += len(ns.Policies)
+		out.Pods += reach.CountPods(ns.Classes)
+	}
+	return out
+}
+
+// FromDecided makes the report of findings that have been decided.
+func FromDecided(scope Scope, decided []verdict.Decided, problems []Problem) *Report {
+	r := &Report{
+		APIVersion: APIVersion, Kind: Kind, Summary: Summary{Scope: scope},
+		Findings: make([]Finding, 0, len(decided)), Problems: append([]Problem{}, problems...),
+	}
+	sorted := slices.SortedStableFunc(slices.Values(decided), func(a, b verdict.Decided) int { return finding.Compare(a.Finding, b.Finding) })
+	for i := range sorted {
+		r.Findings = append(r.Findings, fromDecided(&sorted[i]))
+		r.Summary.count(sorted[i].Action)
+	}
+	slices.SortStableFunc(r.Problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
+	return r
+}
+
+func fromDecided(d *verdict.Decided) Finding {
+	out := Finding{
+		Rule: d.Rule, Level: d.Level, Severity: d.Severity, Action: d.Action, WouldDeny: d.WouldDeny, Subject: d.Subject, Path: d.Path,
+		Message: d.Message, Fix: d.Fix, Pods: d.Pods, Patch: d.Patch, ExemptReason: d.ExemptReason,
+	}
+	if !d.Witness.IsZero() {
+		witness := d.Witness
+		out.Witness = &witness
+	}
+	if d.Source != (finding.Source{}) {
+		source := d.Source
+		out.Source = &source
+	}
+	return out
+}
+
+func (s *Summary) count(a verdict.Action) {
+	switch a {
+	case verdict.ActionDeny:
+		s.Deny++
+	case verdict.ActionWarn:
+		s.Warn++
+	case verdict.ActionAudit:
+		s.Audit++
+	case verdict.ActionExempt:
+		s.Exempt++
+	case verdict.ActionProvisional:
+		s.Provisional++
+	case verdict.ActionUndetermined:
+		s.Undetermined++
+	}
+}
+
+// JSON writes the report as indented JSON.
+func (r *Report) JSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
