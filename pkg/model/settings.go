@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -262,7 +261,7 @@ func splitTrimmed(list string) []string {
 // unknownKeys are the keys under the prefix that are none of the known ones.
 func unknownKeys(all map[string]string, known []string, annotations bool) []SettingProblem {
 	var out []SettingProblem
-	for _, key := range slices.Sorted(maps.Keys(all)) {
+	for key := range all {
 		if !strings.HasPrefix(key, SettingsPrefix) || slices.Contains(known, key) {
 			continue
 		}
