@@ -1,0 +1,184 @@
+package admission
+
+import (
+	"fmt"
+
+	json "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/portcullis-dev/portcullis/pkg/model"
+)
+
+// Decoding costs more than judging does. So a review is decoded once, into just what is needed: the object's fields are read
+// straight from the body into its spec, managed fields are kept as text until someone asks, and what nobody asks for is
+// skipped. The decoder is the standard library's encoding/json/v2: names are exact, a name that is there twice is an
+// error, and so is invalid UTF-8. What the API server sends is never any of these.
+
+// request is what is needed of an admission.k8s.io/v1 AdmissionRequest. Object and OldObject are *object, or their text where
+// they are not to be read.
+type request[New, Old any] struct {
+	UID         types.UID                   `json:"uid"`
+	Resource    metav1.GroupVersionResource `json:"resource"`
+	SubResource string                      `json:"subResource"`
+	Name        string                      `json:"name"`
+	Namespace   string                      `json:"namespace"`
+	Operation   string                      `json:"operation"`
+	UserInfo    authenticationv1.UserInfo   `json:"userInfo"`
+	Object      New                         `json:"object"`
+	OldObject   Old                         `json:"oldObject"`
+	DryRun      bool                        `json:"dryRun"`
+}
+
+type envelope[New, Old any] struct {
+	APIVersion string             `json:"apiVersion"`
+	Kind       string             `json:"kind"`
+	Request    *request[New, Old] `json:"request"`
+}
+
+// object is what is needed of a NetworkPolicy or a Namespace.
+type object struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   metadata `json:"metadata"`
+	// Spec is a NetworkPolicy's; nothing of a Namespace's is needed.
+	Spec   *networkingv1.NetworkPolicySpec `json:"spec"`
+	Status struct {
+		Phase corev1.NamespacePhase `json:"phase"`
+	} `json:"status"`
+}
+
+type metadata struct {
+	Name              string            `json:"name"`
+	GenerateName      string            `json:"generateName"`
+	Namespace         string            `json:"namespace"`
+	CreationTimestamp metav1.Time       `json:"creationTimestamp"`
+	DeletionTimestamp *metav1.Time      `json:"deletionTimestamp"`
+	Labels            map[string]string `json:"labels"`
+	Annotations       map[string]string `json:"annotations"`
+	OwnerReferences   []struct {
+		Controller *bool `json:"controller"`
+	} `json:"ownerReferences"`
+	ManagedFields jsontext.Value `json:"managedFields"`
+}
+
+// malformed is a body that is no review: the sender's mistake.
+type malformed struct{ error }
+
+func refuse(format string, args ...any) error { return malformed{fmt.Errorf(format, args...)} }
+
+// kind is one of the two that are judged, or any other.
+type kind uint8
+
+const (
+	otherKind kind = iota
+	policyKind
+	namespaceKind
+)
+
+func (k kind) String() string { return [...]string{"other", "NetworkPolicy", "Namespace"}[k] }
+
+func kindOf(resource metav1.GroupVersionResource, subResource string) kind {
+	switch {
+	case subResource != "":
+		return otherKind
+	case resource == metav1.GroupVersionResource(networkingv1.SchemeGroupVersion.WithResource("networkpolicies")):
+		return policyKind
+	case resource == metav1.GroupVersionResource(corev1.SchemeGroupVersion.WithResource("namespaces")):
+		return namespaceKind
+	}
+	return otherKind
+}
+
+// decode reads a review for one kind of New and Old. The error is malformed.
+func decode[New, Old any](body []byte) (*request[New, Old], error) {
+	var e envelope[New, Old]
+	if err := json.Unmarshal(body, &e); err != nil {
+		return nil, refuse("the body is not an AdmissionReview: %w", err)
+	}
+	switch {
+	case e.Kind != "AdmissionReview" || e.APIVersion != "admission.k8s.io/v1":
+		return nil, refuse("the body is %q of %q: send an AdmissionReview of admission.k8s.io/v1", clip(e.Kind), clip(e.APIVersion))
+	case e.Request == nil:
+		return nil, refuse("the AdmissionReview has no request")
+	case e.Request.UID == "":
+		return nil, refuse("the request of the AdmissionReview has no uid")
+	}
+	return e.Request, nil
+}
+
+// decodeAny is decode for reviews of any resource: what is not judged is not looked into.
+func decodeAny[Old any](body []byte) (*request[*object, Old], error) {
+	r, err := decode[*object, Old](body)
+	if err == nil {
+		if r.Namespace == "" && r.Object != nil {
+			r.Namespace = r.Object.Metadata.Namespace
+		}
+		return r, nil
+	}
+	// An object of another resource need not fit into an object of ours.
+	any, errAny := decode[jsontext.Value, jsontext.Value](body)
+	if errAny != nil {
+		return nil, errAny
+	}
+	if kindOf(any.Resource, any.SubResource) != otherKind {
+		return nil, err
+	}
+	return &request[*object, Old]{
+		UID: any.UID, Resource: any.Resource, SubResource: any.SubResource, Name: any.Name, Namespace: any.Namespace,
+		Operation: any.Operation, UserInfo: any.UserInfo, DryRun: any.DryRun,
+	}, nil
+}
+
+// check tells whether the object is there and of the kind that the request names; an object that does not say is taken for it.
+func (o *object) check(field string, want kind) error {
+	if o == nil {
+		return refuse("request.%s is missing", field)
+	}
+	version := "v1"
+	if want == policyKind {
+		version = "networking.k8s.io/v1"
+	}
+	if o.Kind != "" && o.Kind != want.String() || o.APIVersion != "" && o.APIVersion != version {
+		return refuse("request.%s is %q of %q: a %s of %s was announced", field, clip(o.Kind), clip(o.APIVersion), want, version)
+	}
+	if want == policyKind && o.Spec == nil {
+		return refuse("request.%s has no spec", field)
+	}
+	return nil
+}
+
+// meta is the metadata in the API's type. namespace is the request's.
+func (o *object) meta(namespace string) metav1.ObjectMeta {
+	m := &o.Metadata
+	out := metav1.ObjectMeta{
+		Name: m.Name, GenerateName: m.GenerateName, Namespace: namespace, CreationTimestamp: m.CreationTimestamp,
+		DeletionTimestamp: m.DeletionTimestamp, Labels: m.Labels, Annotations: m.Annotations,
+	}
+	if len(m.OwnerReferences) > 0 {
+		out.OwnerReferences = make([]metav1.OwnerReference, len(m.OwnerReferences))
+		for i := range m.OwnerReferences {
+			out.OwnerReferences[i].Controller = m.OwnerReferences[i].Controller
+		}
+	}
+	return out
+}
+
+func (o *object) networkPolicy(namespace string) *networkingv1.NetworkPolicy {
+	return &networkingv1.NetworkPolicy{ObjectMeta: o.meta(namespace), Spec: *o.Spec}
+}
+
+// compiled is the policy for the engine.
+func (o *object) compiled(namespace string, authored model.Authored) *model.Policy {
+	return model.CompilePolicy(o.networkPolicy(namespace), authored)
+}
+
+func (o *object) namespaceMeta() *model.NamespaceMeta {
+	return model.NewNamespaceMeta(&corev1.Namespace{
+		ObjectMeta: o.meta(""), Status: corev1.NamespaceStatus{Phase: o.Status.Phase},
+	})
+}

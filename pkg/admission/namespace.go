@@ -1,0 +1,100 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/metrics"
+	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/verdict"
+)
+
+// validateNamespace judges the write of a Namespace. Deleting one is never refused.
+func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *object], o *outcome, a *answer) error {
+	if err := subjects(r, r.OldObject); err != nil {
+		return err
+	}
+	g := h.options.Guard()
+	a.annotate(auditMode, string(g.Mode))
+	if r.Operation == remove || unevaluated(r.Operation, r.Object, r.OldObject) {
+		o.decision = metrics.Skipped
+		return nil
+	}
+	change := model.Change{Operation: operations[r.Operation], NewNS: r.Object.namespaceMeta()}
+	if r.Operation == update {
+		change.OldNS = r.OldObject.namespaceMeta()
+	}
+	exempt := g.Exempt.Reason(change.NewNS.Name, r.UserInfo.Username, r.UserInfo.Groups)
+	snapshot, synced := h.options.State()
+	if !synced {
+		return unsynced(exempt, o, a)
+	}
+	levels := verdict.LevelsOf(change.NewNS.Labels, g.Defaults)
+	j := g.judge(snapshot, change, levels, exempt)
+	if !j.Denied && change.OldNS != nil && exempt == "" && levels.Enforce > verdict.LevelsOf(change.OldNS.Labels, g.Defaults).Enforce {
+		a.warnings = h.violators(ctx, g, snapshot.With(change), change.NewNS.Name, levels.Enforce)
+	}
+	j.tell(r.UserInfo, o, a, "", "namespaces")
+	return nil
+}
+
+// mostViolators is how many policies are listed when a Namespace is relabelled.
+const mostViolators = 10
+
+// relabelTime is the most time that is spent on listing policies; less if the review has less left.
+const relabelTime = time.Second
+
+// violators lists the policies of the namespace that violate the level as they stand.
+func (h *Handler) violators(ctx context.Context, g *Guard, world *model.Snapshot, namespace string, level finding.Level) []string {
+	limit := relabelTime
+	if deadline, set := ctx.Deadline(); set {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var out []string
+	listed, more, looked := 0, 0, 0
+	policies := world.NamespaceOrImplied(namespace).Policies
+	for _, p := range policies {
+		if ctx.Err() != nil {
+			break
+		}
+		looked++
+		if p.Deleting {
+			continue
+		}
+		exemption, _ := model.ParseExemption(p.Annotations, g.RuleIDs, h.options.Now())
+		v := verdict.Decide(verdict.Policy{Levels: verdict.Levels{Enforce: level}}, verdict.Exemptions{Annotated: exemption},
+			g.Engine.Evaluate(world, model.Change{OldPolicy: p, NewPolicy: p}), nil)
+		switch {
+		case !v.Denied:
+		case listed < mostViolators:
+			listed++
+			out = append(out, fmt.Sprintf("portcullis: existing NetworkPolicy %s violates level %q: %s", p.Subject(), level, strings.Join(denying(&v), ", ")))
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		out = append(out, fmt.Sprintf("portcullis: and %d more existing NetworkPolicies violate it", more))
+	}
+	if looked < len(policies) {
+		out = append(out, fmt.Sprintf("portcullis: there was time to look at %d of %d NetworkPolicies: portcullis audit looks at all", looked, len(policies)))
+	}
+	return out
+}
+
+// denying are the ids of the rules that deny, each once, in the order of the findings.
+func denying(v *verdict.Verdict) []string {
+	var out []string
+	for i := range v.Decided {
+		if d := &v.Decided[i]; d.Action == verdict.ActionDeny && !slices.Contains(out, d.Rule) {
+			out = append(out, d.Rule)
+		}
+	}
+	return out
+}

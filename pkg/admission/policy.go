@@ -1,0 +1,116 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/portcullis-dev/portcullis/pkg/metrics"
+	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/verdict"
+)
+
+// validatePolicy judges the write of a NetworkPolicy.
+func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *object], o *outcome, a *answer) error {
+	if err := subjects(r, r.OldObject); err != nil {
+		return err
+	}
+	g := h.options.Guard()
+	a.annotate(auditMode, string(g.Mode))
+	if unevaluated(r.Operation, r.Object, r.OldObject) {
+		o.decision = metrics.Skipped
+		return nil
+	}
+	exempt := g.Exempt.Reason(r.Namespace, r.UserInfo.Username, r.UserInfo.Groups)
+	snapshot, synced := h.options.State()
+	if !synced {
+		return unsynced(exempt, o, a)
+	}
+	namespace := snapshot.NamespaceOrImplied(r.Namespace)
+	if namespace.Meta.Terminating {
+		o.decision = metrics.Skipped
+		return nil
+	}
+	change, err := policyChange(r)
+	if err != nil {
+		return err
+	}
+	j := g.judge(snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, g.Defaults), exempt)
+	refusal, err := h.honour(ctx, g, j, change.Policy(), r.UserInfo)
+	if err != nil {
+		return err
+	}
+	j.tell(r.UserInfo, o, a, "networking.k8s.io", "networkpolicies")
+	if refusal != "" {
+		a.add(refusal)
+	}
+	return nil
+}
+
+// unsynced answers while the state of the cluster is not known: what is exempt need not wait for it.
+func unsynced(exempt string, o *outcome, a *answer) error {
+	if exempt == "" {
+		return errNotReady
+	}
+	o.decision = metrics.Exempt
+	a.annotate(auditExempt, exempt)
+	return nil
+}
+
+// policyChange is what the review does to the cluster.
+func policyChange(r *request[*object, *object]) (model.Change, error) {
+	change := model.Change{Operation: operations[r.Operation]}
+	var err error
+	if r.Operation != create {
+		if change.OldPolicy, err = r.OldObject.policy(r.Namespace, nil); err != nil {
+			return change, err
+		}
+	}
+	if r.Operation != remove {
+		change.NewPolicy, err = r.Object.policy(r.Namespace, r.OldObject)
+	}
+	return change, err
+}
+
+// policy compiles the policy for the engine. old is the one that it replaces; nil if there is none.
+func (o *object) policy(namespace string, old *object) (*model.Policy, error) {
+	np := o.networkPolicy(namespace)
+	authored, err := authoredBy(o, old, np)
+	if err != nil {
+		return nil, err
+	}
+	return model.CompilePolicy(np, authored), nil
+}
+
+// honour applies the exemption that the policy's annotations ask for, if the requester may exempt. Nobody is asked unless
+// something is found that it would exempt. The text tells why it is not honoured.
+func (h *Handler) honour(ctx context.Context, g *Guard, j *judged, p *model.Policy, user authenticationv1.UserInfo) (refusal string, err error) {
+	if j.Exempt != "" || p.Annotations[model.AnnotationExempt] == "" {
+		return "", nil
+	}
+	exemption, _ := model.ParseExemption(p.Annotations, g.RuleIDs, h.options.Now())
+	matters, denies := false, false
+	for i := range j.Decided {
+		if exemption.Covers(j.Decided[i].Rule) {
+			matters = true
+			denies = denies || j.Decided[i].Action == verdict.ActionDeny
+		}
+	}
+	if !matters {
+		return "", nil
+	}
+	allowed, err := h.options.Authorize(ctx, user, p.Namespace, p.Name)
+	switch {
+	case err != nil && denies:
+		return "", fmt.Errorf("whether %s may exempt NetworkPolicies could not be told: %w", clip(user.Username), err)
+	case err != nil:
+		h.options.Log.Warn("exemption not checked", "user", clip(user.Username), "subject", p.Subject().String(), "error", err.Error())
+		return "portcullis: the exemption is left out of account, because it could not be told whether you may exempt NetworkPolicies", nil
+	case !allowed:
+		return "portcullis: the exemption is left out of account: " + clip(user.Username) +
+			" may not exempt networkpolicies in the API group portcullis.dev here", nil
+	}
+	j.decide(verdict.Exemptions{Annotated: exemption})
+	return "", nil
+}
