@@ -1,0 +1,198 @@
+package config
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/verdict"
+)
+
+// The one version there is, and its kind.
+const (
+	APIVersion = "config.portcullis.dev/v1alpha1"
+	Kind       = "GuardConfiguration"
+)
+
+// GuardConfiguration says how strictly a cluster is guarded, and what is known of it that the cluster does not tell by
+// itself. Every field has a default.
+//
+// The comments of the fields are the descriptions in docs/configuration.schema.json.
+type GuardConfiguration struct {
+	// APIVersion is config.portcullis.dev/v1alpha1, also where it is absent.
+	APIVersion string `json:"apiVersion"`
+	// Kind is GuardConfiguration, also where it is absent.
+	Kind string `json:"kind"`
+	// Mode is enforce, or audit for a dry run of the whole cluster: nothing is denied, and what would have been is
+	// counted, logged, warned of and put into the audit annotations.
+	Mode verdict.Mode `json:"mode"`
+	// Defaults are the levels of Namespaces without the labels portcullis.dev/enforce, /warn and /audit.
+	Defaults Levels `json:"defaults"`
+	// Ratchet lets an UPDATE pass with a warning if it does not widen what the old object violated already.
+	Ratchet bool `json:"ratchet"`
+	// Exemptions are the names that are let through whatever is found.
+	Exemptions Exemptions `json:"exemptions"`
+	// Rules switches rules off, moves them to another level, and sets their parameters, by the rule's id. A rule that is
+	// not listed has its own level and default parameters.
+	Rules map[string]RuleConfiguration `json:"rules"`
+	// CustomRules are rules in CEL. This version has none, and refuses a list that is not empty.
+	CustomRules []any `json:"customRules"`
+	// Claims are about the annotation portcullis.dev/exposed-by.
+	Claims Claims `json:"claims"`
+	// Mutations switches what is repaired at admission.
+	Mutations Mutations `json:"mutations"`
+	// Cluster is what is known of the cluster. What is absent is found in the cluster.
+	Cluster Cluster `json:"cluster"`
+	// LoadBalancer says where load balancers connect from.
+	LoadBalancer LoadBalancer `json:"loadBalancer"`
+	// IsolateNamespaces makes default denies for Namespaces. This version has only none.
+	IsolateNamespaces Isolation `json:"isolateNamespaces"`
+	// Audit is the background audit.
+	Audit Audit `json:"audit"`
+	// Metrics is about what the metrics tell.
+	Metrics Metrics `json:"metrics"`
+}
+
+// Levels name a level each: privileged, baseline or restricted.
+type Levels struct {
+	// Enforce is the level whose violations are denied.
+	Enforce finding.Level `json:"enforce"`
+	// Warn is the level whose violations are warned of.
+	Warn finding.Level `json:"warn"`
+	// Audit is the level whose violations are recorded.
+	Audit finding.Level `json:"audit"`
+}
+
+// Exemptions are names, without patterns.
+type Exemptions struct {
+	// Namespaces are exempt with everything in them, besides kube-system, kube-public, kube-node-lease and Portcullis's own.
+	Namespaces []string `json:"namespaces"`
+	// Users are exempt by their user name, as in system:serviceaccount:argocd:argocd-application-controller.
+	Users []string `json:"users"`
+	// Groups are exempt by the name of a group that the user is in.
+	Groups []string `json:"groups"`
+	// ExcludeDefaults takes the default namespaces off the list.
+	ExcludeDefaults bool `json:"excludeDefaults"`
+}
+
+// RuleConfiguration is off, or a mapping of level and the rule's parameters.
+type RuleConfiguration struct {
+	// Level is off, baseline or restricted.
+	Level RuleLevel
+	// Params is what the rule's NewSettings returns, filled in; nil if the rule has no parameters.
+	Params any
+}
+
+// RuleLevel is off, or the name of the level that a rule belongs to.
+type RuleLevel string
+
+// RuleOff switches a rule off.
+const RuleOff RuleLevel = "off"
+
+// Claims are about the annotation portcullis.dev/exposed-by.
+type Claims struct {
+	// GracePeriod is how long a claim may wait for the object that it names, until the background audit reports a
+	// violation. It takes effect with the background audit, which this version does not have.
+	GracePeriod metav1.Duration `json:"gracePeriod"`
+}
+
+// Mutations switches what is repaired at admission.
+type Mutations struct {
+	// PolicyTypes fills missing policyTypes, and adds the direction that the author wrote and the API server's default left
+	// out.
+	PolicyTypes bool `json:"policyTypes"`
+	// NamespaceNameLabel gives each Namespace a label with its own name as value, or is true or false alone.
+	NamespaceNameLabel NamespaceNameLabel `json:"namespaceNameLabel"`
+	// NamespaceLabels are set on Namespaces that lack them.
+	NamespaceLabels map[string]string `json:"namespaceLabels"`
+	// CopyNamespaceLabels are the keys of labels that are copied from the Namespace to its NetworkPolicies that lack them.
+	CopyNamespaceLabels []string `json:"copyNamespaceLabels"`
+	// DNSEgress adds the egress rule for DNS to a policy that would be denied as dns-blocked.
+	DNSEgress bool `json:"dnsEgress"`
+}
+
+// NamespaceNameLabel gives each Namespace a label with its own name as value.
+type NamespaceNameLabel struct {
+	// Enabled switches it.
+	Enabled bool `json:"enabled"`
+	// Key is the key of the label.
+	Key string `json:"key"`
+}
+
+// Cluster is what is known of the cluster.
+type Cluster struct {
+	// CNI is the name of the CNI that enforces NetworkPolicies, as in calico or cilium. Where it is absent, it is found by
+	// its DaemonSet.
+	CNI string `json:"cni,omitempty"`
+	// CIDRs are the cluster's own address ranges.
+	CIDRs ClusterCIDRs `json:"cidrs"`
+	// TrustedCIDRs are networks outside of the cluster that do not count as the public internet.
+	TrustedCIDRs []CIDR `json:"trustedCIDRs,omitempty"`
+	// DNS are the ways to reach the cluster's DNS. They are alternatives: one that is reachable is enough. Where the list is
+	// absent, DNS is found by the Service kube-dns.
+	DNS []DNS `json:"dns,omitempty"`
+}
+
+// ClusterCIDRs are the cluster's own address ranges.
+type ClusterCIDRs struct {
+	// Pods are the addresses of pods. Where they are absent, they are found by the Nodes.
+	Pods []CIDR `json:"pods,omitempty"`
+	// Services are the addresses of Services. Where they are absent, they are found by the ServiceCIDRs.
+	Services []CIDR `json:"services,omitempty"`
+	// Nodes are the addresses of nodes. Where they are absent, they are found by the Nodes.
+	Nodes []CIDR `json:"nodes,omitempty"`
+}
+
+// CIDR is an address range, as in 10.0.0.0/8 or 2001:db8::/32.
+type CIDR string
+
+// DNS is one way to reach the cluster's DNS: pods, addresses, or both as alternatives.
+type DNS struct {
+	// NamespaceSelector selects the namespaces of the DNS pods; {} selects all.
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+	// PodSelector selects the DNS pods in these namespaces; where it is absent, all of them.
+	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
+	// CIDRs are addresses that answer DNS, such as those of NodeLocal DNSCache.
+	CIDRs []CIDR `json:"cidrs,omitempty"`
+	// Ports are the ports that the servers listen on, each for UDP and TCP; 53 where they are absent.
+	Ports []Port `json:"ports,omitempty"`
+}
+
+// Port is a port number, from 1 to 65535.
+type Port uint16
+
+// LoadBalancer says where load balancers connect from.
+type LoadBalancer struct {
+	// Provider adds the address ranges that a provider documents: gke, or none.
+	Provider Provider `json:"provider"`
+	// SourceRanges are addresses that load balancers connect from.
+	SourceRanges []CIDR `json:"sourceRanges,omitempty"`
+}
+
+// Provider is a provider of load balancers whose address ranges are known.
+type Provider string
+
+// The providers.
+const (
+	ProviderNone Provider = "none"
+	ProviderGKE  Provider = "gke"
+)
+
+// Isolation is which default denies are made for Namespaces.
+type Isolation string
+
+// IsolateNone makes none.
+const IsolateNone Isolation = "none"
+
+// Audit is the background audit.
+type Audit struct {
+	// Interval is the time between two passes. It takes effect with the background audit, which this version does not have.
+	Interval metav1.Duration `json:"interval"`
+	// Reports writes policy reports. This version has none, and refuses true.
+	Reports bool `json:"reports"`
+}
+
+// Metrics is about what the metrics tell.
+type Metrics struct {
+	// NamespaceLabel is whether the label namespace carries the names of namespaces; it is empty otherwise.
+	NamespaceLabel bool `json:"namespaceLabel"`
+}
