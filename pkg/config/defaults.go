@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,6 +61,8 @@ func (r RuleConfiguration) MarshalJSON() ([]byte, error) {
 		if err := json.Unmarshal(text, &fields); err != nil {
 			return nil, fmt.Errorf("the parameters are no mapping: %w", err)
 		}
+		// A parameter that is null has its default, as where it is absent.
+		maps.DeleteFunc(fields, func(_ string, value any) bool { return value == nil })
 	}
 	fields["level"] = r.Level
 	return json.Marshal(fields)

@@ -18,12 +18,12 @@ const (
 //
 // The comments of the fields are the descriptions in docs/configuration.schema.json.
 type GuardConfiguration struct {
-	// APIVersion is config.portcullis.dev/v1alpha1, also where it is absent.
+	// APIVersion is the version of this file: config.portcullis.dev/v1alpha1, also where it is absent.
 	APIVersion string `json:"apiVersion"`
-	// Kind is GuardConfiguration, also where it is absent.
+	// Kind is the kind of this file: GuardConfiguration, also where it is absent.
 	Kind string `json:"kind"`
-	// Mode is enforce, or audit for a dry run of the whole cluster: nothing is denied, and what would have been is
-	// counted, logged, warned of and put into the audit annotations.
+	// Mode is what is done about violations: enforce denies them; audit is a dry run of the whole cluster, in which nothing
+	// is denied, and what would have been is counted, logged, warned of and put into the audit annotations.
 	Mode verdict.Mode `json:"mode"`
 	// Defaults are the levels of Namespaces without the labels portcullis.dev/enforce, /warn and /audit.
 	Defaults Levels `json:"defaults"`
@@ -36,7 +36,7 @@ type GuardConfiguration struct {
 	Rules map[string]RuleConfiguration `json:"rules"`
 	// CustomRules are rules in CEL. This version has none, and refuses a list that is not empty.
 	CustomRules []any `json:"customRules"`
-	// Claims are about the annotation portcullis.dev/exposed-by.
+	// Claims says how the annotation portcullis.dev/exposed-by is followed up.
 	Claims Claims `json:"claims"`
 	// Mutations switches what is repaired at admission.
 	Mutations Mutations `json:"mutations"`
@@ -48,7 +48,7 @@ type GuardConfiguration struct {
 	IsolateNamespaces Isolation `json:"isolateNamespaces"`
 	// Audit is the background audit.
 	Audit Audit `json:"audit"`
-	// Metrics is about what the metrics tell.
+	// Metrics says what the metrics tell.
 	Metrics Metrics `json:"metrics"`
 }
 
@@ -64,11 +64,12 @@ type Levels struct {
 
 // Exemptions are names, without patterns.
 type Exemptions struct {
-	// Namespaces are exempt with everything in them, besides kube-system, kube-public, kube-node-lease and Portcullis's own.
+	// Namespaces are the names of namespaces that are exempt with everything in them, besides kube-system, kube-public,
+	// kube-node-lease and Portcullis's own.
 	Namespaces []string `json:"namespaces"`
-	// Users are exempt by their user name, as in system:serviceaccount:argocd:argocd-application-controller.
+	// Users are the names of users that are exempt, as in system:serviceaccount:argocd:argocd-application-controller.
 	Users []string `json:"users"`
-	// Groups are exempt by the name of a group that the user is in.
+	// Groups are the names of groups whose users are exempt.
 	Groups []string `json:"groups"`
 	// ExcludeDefaults takes the default namespaces off the list.
 	ExcludeDefaults bool `json:"excludeDefaults"`
@@ -102,7 +103,7 @@ type Mutations struct {
 	PolicyTypes bool `json:"policyTypes"`
 	// NamespaceNameLabel gives each Namespace a label with its own name as value, or is true or false alone.
 	NamespaceNameLabel NamespaceNameLabel `json:"namespaceNameLabel"`
-	// NamespaceLabels are set on Namespaces that lack them.
+	// NamespaceLabels are labels that are set on Namespaces that lack them.
 	NamespaceLabels map[string]string `json:"namespaceLabels"`
 	// CopyNamespaceLabels are the keys of labels that are copied from the Namespace to its NetworkPolicies that lack them.
 	CopyNamespaceLabels []string `json:"copyNamespaceLabels"`
@@ -112,7 +113,7 @@ type Mutations struct {
 
 // NamespaceNameLabel gives each Namespace a label with its own name as value.
 type NamespaceNameLabel struct {
-	// Enabled switches it.
+	// Enabled is whether it does.
 	Enabled bool `json:"enabled"`
 	// Key is the key of the label.
 	Key string `json:"key"`
