@@ -2,8 +2,8 @@ package admission
 
 import (
 	"bytes"
+	"maps"
 	"slices"
-	"strings"
 
 	json "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -23,14 +23,24 @@ func authoredBy(o, old *object, np *networkingv1.NetworkPolicy) (model.Authored,
 	if err != nil {
 		return model.Authored{}, err
 	}
+	manifest, err := o.Metadata.Annotations.manifest()
+	if err != nil {
+		return model.Authored{}, err
+	}
 	np.ManagedFields = applied
+	np.Annotations = maps.Clone(np.Annotations)
+	if np.Annotations == nil {
+		np.Annotations = map[string]string{}
+	}
+	np.Annotations[model.LastApplied] = manifest
 	authored := model.AuthoredBy(np)
 	if !authored.Known || authored.PolicyTypes || old == nil || old.Spec == nil {
 		return authored, nil
 	}
 	// The manifest has no policyTypes, but this write, which is not an apply of it, may: kubectl edit, patch and replace
 	// leave the evidence of the last apply as it was.
-	if slices.Equal(old.Spec.PolicyTypes, o.Spec.PolicyTypes) || old.Metadata.Annotations[model.LastApplied] != o.Metadata.Annotations[model.LastApplied] {
+	if slices.Equal(old.Spec.PolicyTypes, o.Spec.PolicyTypes) ||
+		!bytes.Equal(old.Metadata.Annotations.lastApplied, o.Metadata.Annotations.lastApplied) {
 		return authored, nil
 	}
 	before, err := old.applied()
@@ -45,22 +55,33 @@ func authoredBy(o, old *object, np *networkingv1.NetworkPolicy) (model.Authored,
 }
 
 // settled says whether nothing that the author may have written could matter: the manifest has policyTypes, and no section of
-// a direction that the object's policyTypes leave out. kubectl writes the manifest without blanks; one in another form is
-// read in full. Neither key can be in a text within the manifest, where its quotes would be escaped.
+// a direction that the object's policyTypes leave out. The manifest is looked at as it stands in the body, where a quote
+// within it is a backslash and a quote, and so never one of the quotes of a text within it. kubectl writes it without blanks;
+// one in another form is read in full.
 func (o *object) settled() bool {
-	manifest, there := o.Metadata.Annotations[model.LastApplied]
-	if there && !strings.Contains(manifest, `"policyTypes":["`) {
-		return false
-	}
-	if bytes.Contains(o.Metadata.ManagedFields, []byte(`"Apply"`)) {
+	manifest := o.Metadata.Annotations.lastApplied
+	there := len(manifest) > 0
+	if there && !bytes.Contains(manifest, []byte(`\"policyTypes\":[\"`)) || bytes.Contains(o.Metadata.ManagedFields, []byte(`"Apply"`)) {
 		return false
 	}
 	for _, d := range model.Directions {
-		if there && !slices.Contains(o.Spec.PolicyTypes, networkingv1.PolicyType(d.String())) && strings.Contains(manifest, `"`+d.Field()+`"`) {
+		if there && !slices.Contains(o.Spec.PolicyTypes, networkingv1.PolicyType(d.String())) && bytes.Contains(manifest, []byte(`\"`+d.Field()+`\"`)) {
 			return false
 		}
 	}
 	return true
+}
+
+// manifest is the manifest that kubectl left; empty if there is none.
+func (a *annotations) manifest() (string, error) {
+	if len(a.lastApplied) == 0 || a.lastApplied.Kind() == 'n' {
+		return "", nil
+	}
+	text, err := jsontext.AppendUnquote(nil, a.lastApplied)
+	if err != nil {
+		return "", refuse("metadata.annotations[%s] cannot be read: %w", model.LastApplied, err)
+	}
+	return string(text), nil
 }
 
 // applied are the managed fields of server-side apply. Those of updates are computed after defaulting and prove nothing; they

@@ -1,7 +1,10 @@
 package admission
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+	"time"
 
 	json "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,8 +22,8 @@ import (
 // skipped. The decoder is the standard library's encoding/json/v2: names are exact, a name that is there twice is an
 // error, and so is invalid UTF-8. What the API server sends is never any of these.
 
-// request is what is needed of an admission.k8s.io/v1 AdmissionRequest. Object and OldObject are *object, or their text where
-// they are not to be read.
+// request is what is needed of an admission.k8s.io/v1 AdmissionRequest. Object and OldObject are *object, *draft, or their text
+// where they are not to be read.
 type request[New, Old any] struct {
 	UID         types.UID                   `json:"uid"`
 	Resource    metav1.GroupVersionResource `json:"resource"`
@@ -46,24 +49,108 @@ type object struct {
 	Kind       string   `json:"kind"`
 	Metadata   metadata `json:"metadata"`
 	// Spec is a NetworkPolicy's; nothing of a Namespace's is needed.
-	Spec   *networkingv1.NetworkPolicySpec `json:"spec"`
+	Spec   *spec `json:"spec"`
 	Status struct {
 		Phase corev1.NamespacePhase `json:"phase"`
 	} `json:"status"`
 }
 
 type metadata struct {
-	Name              string            `json:"name"`
-	GenerateName      string            `json:"generateName"`
-	Namespace         string            `json:"namespace"`
-	CreationTimestamp metav1.Time       `json:"creationTimestamp"`
-	DeletionTimestamp *metav1.Time      `json:"deletionTimestamp"`
-	Labels            map[string]string `json:"labels"`
-	Annotations       map[string]string `json:"annotations"`
+	Name              string      `json:"name"`
+	GenerateName      string      `json:"generateName"`
+	Namespace         string      `json:"namespace"`
+	CreationTimestamp time.Time   `json:"creationTimestamp"`
+	DeletionTimestamp *time.Time  `json:"deletionTimestamp"`
+	Labels            labels      `json:"labels"`
+	Annotations       annotations `json:"annotations"`
 	OwnerReferences   []struct {
 		Controller *bool `json:"controller"`
 	} `json:"ownerReferences"`
 	ManagedFields jsontext.Value `json:"managedFields"`
+}
+
+// draft is an object whose spec is read only as far as it must be.
+type draft struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Metadata   metadata  `json:"metadata"`
+	Spec       *rawParts `json:"spec"`
+}
+
+// rawParts are the parts of a NetworkPolicySpec, most of them as they stand in the body.
+type rawParts struct {
+	PolicyTypes []networkingv1.PolicyType `json:"policyTypes"`
+	PodSelector jsontext.Value            `json:"podSelector"`
+	Ingress     jsontext.Value            `json:"ingress"`
+	Egress      jsontext.Value            `json:"egress"`
+}
+
+// object is the draft as an object, whose spec holds no more than policyTypes until complete is called.
+func (d *draft) object() *object {
+	if d == nil {
+		return nil
+	}
+	o := &object{APIVersion: d.APIVersion, Kind: d.Kind, Metadata: d.Metadata}
+	if d.Spec != nil {
+		o.Spec = &spec{PolicyTypes: d.Spec.PolicyTypes}
+	}
+	return o
+}
+
+// complete reads what is not read yet into the object that was made of the draft.
+func (d *draft) complete(o *object) error {
+	for _, part := range []struct {
+		text jsontext.Value
+		name string
+	}{{d.Spec.PodSelector, "podSelector"}, {d.Spec.Ingress, "ingress"}, {d.Spec.Egress, "egress"}} {
+		if part.text == nil {
+			continue
+		}
+		text := slices.Concat([]byte(`{"`+part.name+`":`), part.text, []byte("}"))
+		if err := json.Unmarshal(text, o.Spec); err != nil {
+			return refuse("the body is not an AdmissionReview: %w", err)
+		}
+	}
+	return nil
+}
+
+// labels are labels that read themselves.
+type labels map[string]string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (l *labels) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return readStrings(d, (*map[string]string)(l))
+}
+
+// annotations are those under portcullis.dev/, and the manifest that kubectl leaves, which is large, as it stands in the
+// body. All others are skipped.
+type annotations struct {
+	settings    map[string]string
+	lastApplied jsontext.Value
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (a *annotations) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return readObject(d, func(name []byte) error {
+		switch {
+		case string(name) == model.LastApplied:
+			value, err := d.ReadValue()
+			if err == nil && value.Kind() != '"' && value.Kind() != 'n' {
+				err = mismatch(d, "a text")
+			}
+			a.lastApplied = value.Clone()
+			return err
+		case bytes.HasPrefix(name, []byte(model.SettingsPrefix)):
+			key, value := string(name), ""
+			err := readString(d, &value)
+			if a.settings == nil {
+				a.settings = map[string]string{}
+			}
+			a.settings[key] = value
+			return err
+		}
+		return d.SkipValue()
+	})
 }
 
 // malformed is a body that is no review: the sender's mistake.
@@ -112,25 +199,22 @@ func decode[New, Old any](body []byte) (*request[New, Old], error) {
 }
 
 // decodeAny is decode for reviews of any resource: what is not judged is not looked into.
-func decodeAny[Old any](body []byte) (*request[*object, Old], error) {
-	r, err := decode[*object, Old](body)
+func decodeAny[New, Old any](body []byte) (*request[New, Old], error) {
+	r, err := decode[New, Old](body)
 	if err == nil {
-		if r.Namespace == "" && r.Object != nil {
-			r.Namespace = r.Object.Metadata.Namespace
-		}
 		return r, nil
 	}
 	// An object of another resource need not fit into an object of ours.
-	any, errAny := decode[jsontext.Value, jsontext.Value](body)
-	if errAny != nil {
-		return nil, errAny
+	foreign, errForeign := decode[jsontext.Value, jsontext.Value](body)
+	if errForeign != nil {
+		return nil, errForeign
 	}
-	if kindOf(any.Resource, any.SubResource) != otherKind {
+	if kindOf(foreign.Resource, foreign.SubResource) != otherKind {
 		return nil, err
 	}
-	return &request[*object, Old]{
-		UID: any.UID, Resource: any.Resource, SubResource: any.SubResource, Name: any.Name, Namespace: any.Namespace,
-		Operation: any.Operation, UserInfo: any.UserInfo, DryRun: any.DryRun,
+	return &request[New, Old]{
+		UID: foreign.UID, Resource: foreign.Resource, SubResource: foreign.SubResource, Name: foreign.Name,
+		Namespace: foreign.Namespace, Operation: foreign.Operation, UserInfo: foreign.UserInfo, DryRun: foreign.DryRun,
 	}, nil
 }
 
@@ -156,8 +240,11 @@ func (o *object) check(field string, want kind) error {
 func (o *object) meta(namespace string) metav1.ObjectMeta {
 	m := &o.Metadata
 	out := metav1.ObjectMeta{
-		Name: m.Name, GenerateName: m.GenerateName, Namespace: namespace, CreationTimestamp: m.CreationTimestamp,
-		DeletionTimestamp: m.DeletionTimestamp, Labels: m.Labels, Annotations: m.Annotations,
+		Name: m.Name, GenerateName: m.GenerateName, Namespace: namespace, CreationTimestamp: metav1.Time{Time: m.CreationTimestamp},
+		Labels: m.Labels, Annotations: m.Annotations.settings,
+	}
+	if m.DeletionTimestamp != nil {
+		out.DeletionTimestamp = &metav1.Time{Time: *m.DeletionTimestamp}
 	}
 	if len(m.OwnerReferences) > 0 {
 		out.OwnerReferences = make([]metav1.OwnerReference, len(m.OwnerReferences))
@@ -169,7 +256,7 @@ func (o *object) meta(namespace string) metav1.ObjectMeta {
 }
 
 func (o *object) networkPolicy(namespace string) *networkingv1.NetworkPolicy {
-	return &networkingv1.NetworkPolicy{ObjectMeta: o.meta(namespace), Spec: *o.Spec}
+	return &networkingv1.NetworkPolicy{ObjectMeta: o.meta(namespace), Spec: networkingv1.NetworkPolicySpec(*o.Spec)}
 }
 
 // compiled is the policy for the engine.

@@ -94,16 +94,48 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.options.Now()
 	ctx, cancel := context.WithTimeout(r.Context(), budget(r.URL.Query().Get("timeout")))
 	defer cancel()
+	var reply once
+	// The rules cannot be interrupted. When the time is up, the answer does not wait for them.
+	stop := context.AfterFunc(ctx, func() {
+		reply.do(func() { h.reply(w, r, webhook, start, nil, ctx.Err()) })
+	})
 	o, err := h.answer(ctx, w, r, judge)
+	stop()
+	reply.do(func() { h.reply(w, r, webhook, start, o, err) })
+}
+
+// once does one thing of several, the one that comes first. Whoever comes second waits for it.
+type once struct {
+	mu   sync.Mutex
+	done bool
+}
+
+func (o *once) do(what func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.done {
+		o.done = true
+		what()
+	}
+}
+
+// reply gives the answer, or the error, and counts and logs it. o may be nil beside an error.
+func (h *Handler) reply(w http.ResponseWriter, r *http.Request, webhook string, start time.Time, o *outcome, err error) {
 	if err != nil {
 		o = o.failed()
 		h.fail(w, r, err)
 	} else {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(o.body)))
-		w.Write(o.body) // an error means that the client has gone: nobody is left to be told
+		write(w, http.StatusOK, "application/json", o.body)
 	}
 	h.record(webhook, o, h.options.Now().Sub(start))
+}
+
+// write sends a whole answer at once. An error means that the client has gone: nobody is left to be told.
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
 }
 
 // budget is how long a review may take, by the timeout parameter that the API server adds to the URL: what is left after a
@@ -123,41 +155,26 @@ type statusError struct {
 }
 
 // answer reads the body and judges it, within the time that ctx gives.
-func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, judge func(context.Context, []byte) (*outcome, error)) (*outcome, error) {
+func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, judge func(context.Context, []byte) (*outcome, error)) (o *outcome, err error) {
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, statusError{http.StatusUnsupportedMediaType, fmt.Errorf("Content-Type is %q: send application/json", clip(r.Header.Get("Content-Type")))}
 	}
 	body := h.bodies.Get().(*bytes.Buffer)
-	body.Reset()
+	defer func() {
+		if body.Cap() <= 1<<20 {
+			body.Reset()
+			h.bodies.Put(body)
+		}
+	}()
 	if err := readBody(ctx, body, w, r); err != nil {
-		h.bodies.Put(body)
 		return nil, err
 	}
-	type result struct {
-		outcome *outcome
-		err     error
-	}
-	// The rules cannot be interrupted. When the time is up, the answer does not wait for them.
-	done := make(chan result, 1)
-	go func() {
-		var res result
-		defer func() {
-			if p := recover(); p != nil {
-				res = result{err: panicked{p, debug.Stack()}}
-			}
-			if body.Cap() <= 1<<20 {
-				h.bodies.Put(body)
-			}
-			done <- res
-		}()
-		res.outcome, res.err = judge(ctx, body.Bytes())
+	defer func() {
+		if p := recover(); p != nil {
+			o, err = nil, panicked{p, debug.Stack()}
+		}
 	}()
-	select {
-	case res := <-done:
-		return res.outcome, res.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return judge(ctx, body.Bytes())
 }
 
 func isJSON(contentType string) bool {
@@ -225,5 +242,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	} else if crash.stack == nil {
 		h.options.Log.Warn("request refused", "path", r.URL.Path, "status", status, "error", text)
 	}
-	http.Error(w, text, status)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	write(w, status, "text/plain; charset=utf-8", []byte(text+"\n"))
+	if crash.stack == nil && errors.Is(err, context.DeadlineExceeded) {
+		_ = http.NewResponseController(w).Flush() // the rules are still at it, and the answer must not wait
+	}
 }

@@ -54,7 +54,6 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, store: model.NewStore(), synced: true, counts: &counts{}, now: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC), hung: make(chan struct{})}
-	t.Cleanup(func() { close(f.hung) })
 	f.guard = &admission.Guard{
 		Engine: engine.New([]rule.Configured{
 			f.labelled("all-ports", finding.Restricted), f.labelled("dns-blocked", finding.Baseline), f.labelled("internet-ingress", finding.Baseline), f.settings(),

@@ -20,7 +20,7 @@ const ruleDNSBlocked = "dns-blocked"
 
 // mutate answers what is sent to MutatePath. The old object is read only where it matters.
 func (h *Handler) mutate(_ context.Context, body []byte) (*outcome, error) {
-	r, err := decodeAny[jsontext.Value](body)
+	r, err := decodeAny[*draft, jsontext.Value](body)
 	if err != nil {
 		return nil, err
 	}
@@ -51,21 +51,31 @@ func (h *Handler) mutate(_ context.Context, body []byte) (*outcome, error) {
 	return o, err
 }
 
-func (h *Handler) mutateNamespace(r *request[*object, jsontext.Value]) (mutate.Result, error) {
-	if err := r.Object.check("object", namespaceKind); err != nil {
+func (h *Handler) mutateNamespace(r *request[*draft, jsontext.Value]) (mutate.Result, error) {
+	o := r.Object.object()
+	if err := o.check("object", namespaceKind); err != nil {
 		return mutate.Result{}, err
 	}
-	meta := r.Object.meta("")
+	meta := o.meta("")
 	return mutate.Namespace(h.options.Guard().Mutations, meta.Name, &meta), nil
 }
 
-func (h *Handler) mutatePolicy(r *request[*object, jsontext.Value]) (mutate.Result, error) {
-	if err := r.Object.check("object", policyKind); err != nil {
+func (h *Handler) mutatePolicy(r *request[*draft, jsontext.Value]) (mutate.Result, error) {
+	o := r.Object.object()
+	if err := o.check("object", policyKind); err != nil {
 		return mutate.Result{}, err
 	}
 	g := h.options.Guard()
-	m := policyMutation{h: h, g: g, r: r}
-	in := mutate.PolicyInput{Object: r.Object.networkPolicy(r.Namespace), Authored: m.authored, Blocked: m.blocked}
+	if g.Mutations.DNSEgress || len(o.Spec.PolicyTypes) == 0 || !o.settled() {
+		if err := r.Object.complete(o); err != nil {
+			return mutate.Result{}, err
+		}
+	}
+	if r.Namespace == "" {
+		r.Namespace = o.Metadata.Namespace
+	}
+	m := policyMutation{h: h, g: g, r: r, object: o}
+	in := mutate.PolicyInput{Object: o.networkPolicy(r.Namespace), Authored: m.authored, Blocked: m.blocked}
 	if len(g.Mutations.CopyNamespaceLabels) > 0 || g.Mutations.DNSEgress {
 		var synced bool
 		if m.snapshot, synced = h.options.State(); !synced {
@@ -84,7 +94,8 @@ func (h *Handler) mutatePolicy(r *request[*object, jsontext.Value]) (mutate.Resu
 type policyMutation struct {
 	h        *Handler
 	g        *Guard
-	r        *request[*object, jsontext.Value]
+	r        *request[*draft, jsontext.Value]
+	object   *object
 	snapshot *model.Snapshot
 
 	old     *object
@@ -107,7 +118,7 @@ func (m *policyMutation) replaced() *object {
 }
 
 func (m *policyMutation) authored() model.Authored {
-	authored, err := authoredBy(m.r.Object, m.replaced(), m.r.Object.networkPolicy(m.r.Namespace))
+	authored, err := authoredBy(m.object, m.replaced(), m.object.networkPolicy(m.r.Namespace))
 	if err != nil {
 		m.err = err
 	}
@@ -119,7 +130,7 @@ func (m *policyMutation) authored() model.Authored {
 func (m *policyMutation) blocked(np *networkingv1.NetworkPolicy) []finding.Finding {
 	old := m.replaced()
 	namespace := m.snapshot.NamespaceOrImplied(m.r.Namespace)
-	if m.err != nil || namespace.Meta.Terminating || unevaluated(m.r.Operation, m.r.Object, old) {
+	if m.err != nil || namespace.Meta.Terminating || unevaluated(m.r.Operation, m.object, old) {
 		return nil
 	}
 	change := model.Change{Operation: operations[m.r.Operation], NewPolicy: model.CompilePolicy(np, m.authored())}

@@ -15,7 +15,7 @@ import (
 
 // validateNamespace judges the write of a Namespace. Deleting one is never refused.
 func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *object], o *outcome, a *answer) error {
-	if err := subjects(r, r.OldObject); err != nil {
+	if err := subjects(r); err != nil {
 		return err
 	}
 	g := h.options.Guard()

@@ -13,8 +13,11 @@ import (
 
 // validatePolicy judges the write of a NetworkPolicy.
 func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *object], o *outcome, a *answer) error {
-	if err := subjects(r, r.OldObject); err != nil {
+	if err := subjects(r); err != nil {
 		return err
+	}
+	if r.Namespace == "" && r.Object != nil {
+		r.Namespace = r.Object.Metadata.Namespace
 	}
 	g := h.options.Guard()
 	a.annotate(auditMode, string(g.Mode))

@@ -22,7 +22,7 @@ var operations = map[string]model.Operation{create: model.Create, update: model.
 
 // validate answers what is sent to ValidatePath.
 func (h *Handler) validate(ctx context.Context, body []byte) (*outcome, error) {
-	r, err := decodeAny[*object](body)
+	r, err := decodeAny[*object, *object](body)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func foreign[New, Old any](r *request[New, Old]) string {
 }
 
 // subjects checks that the objects which the operation needs are there. The new one is nil on DELETE, the old one on CREATE.
-func subjects[Old any](r *request[*object, Old], old *object) error {
+func subjects(r *request[*object, *object]) error {
 	k := kindOf(r.Resource, r.SubResource)
 	switch r.Operation {
 	case create, update:
@@ -65,9 +65,9 @@ func subjects[Old any](r *request[*object, Old], old *object) error {
 		if r.Operation == create {
 			return nil
 		}
-		return old.check("oldObject", k)
+		return r.OldObject.check("oldObject", k)
 	case remove:
-		return old.check("oldObject", k)
+		return r.OldObject.check("oldObject", k)
 	}
 	return refuse("request.operation is %q: only CREATE, UPDATE and DELETE are judged", clip(r.Operation))
 }
@@ -82,18 +82,5 @@ func unevaluated(operation string, object, old *object) bool {
 }
 
 func sameSettings(a, b *metadata) bool {
-	return maps.Equal(a.Labels, b.Labels) && maps.Equal(settings(a.Annotations), settings(b.Annotations))
-}
-
-func settings(annotations map[string]string) map[string]string {
-	var out map[string]string
-	for key, value := range annotations {
-		if strings.HasPrefix(key, model.SettingsPrefix) {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[key] = value
-		}
-	}
-	return out
+	return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations.settings, b.Annotations.settings)
 }
