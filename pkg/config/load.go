@@ -173,12 +173,13 @@ func (d *decoder) lineOf(path string) int {
 
 func (d *decoder) failure(source string) *Error {
 	out := &Error{}
+	const most = 512
 	for _, p := range d.problems {
 		path := p.Field
 		if path == "<nil>" { // what field.Error makes of the root
 			path = ""
 		}
-		out.Problems = append(out.Problems, Problem{File: source, Line: p.line, Path: path, Message: message(p.Error)})
+		out.Problems = append(out.Problems, Problem{File: source, Line: p.line, Path: clipTo(path, most), Message: clipTo(message(p.Error), most)})
 	}
 	slices.SortStableFunc(out.Problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
