@@ -3,24 +3,29 @@ package admission
 import (
 	"slices"
 
+	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/engine"
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
-	"github.com/portcullis-dev/portcullis/pkg/mutate"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
 )
 
-// Guard is the configuration in force, compiled. It is immutable.
-type Guard struct {
-	Engine *engine.Engine
-	// RuleIDs are all rules that an annotation may name, those that are switched off included.
-	RuleIDs []string
-	// Defaults are the levels of Namespaces without labels.
-	Defaults  verdict.Levels
-	Mode      verdict.Mode
-	Ratchet   bool
-	Exempt    verdict.ExemptNames
-	Mutations mutate.Config
+// guard is the configuration in force, with its engine. It is immutable.
+type guard struct {
+	*config.Config
+	engine  *engine.Engine
+	ruleIDs []string
+}
+
+// guard is that of the configuration in force; its engine is made anew when the configuration is another one.
+func (h *Handler) guard() *guard {
+	cfg := h.options.Config()
+	if g := h.current.Load(); g != nil && g.Config == cfg {
+		return g
+	}
+	g := &guard{Config: cfg, engine: engine.New(cfg.Rules), ruleIDs: h.options.RuleIDs}
+	h.current.Store(g)
+	return g
 }
 
 // judged is a change and what is decided of it.
@@ -31,14 +36,14 @@ type judged struct {
 }
 
 // judge evaluates the change and decides, with no exemption but that of names (all, which may be empty).
-func (g *Guard) judge(prior *model.Snapshot, change model.Change, levels verdict.Levels, all string) *judged {
+func (g *guard) judge(prior *model.Snapshot, change model.Change, levels verdict.Levels, all string) *judged {
 	j := &judged{
-		findings: g.Engine.Evaluate(prior, change),
+		findings: g.engine.Evaluate(prior, change),
 		policy:   verdict.Policy{Levels: levels, Mode: g.Mode, Ratchet: g.Ratchet},
 	}
 	j.decide(verdict.Exemptions{All: all})
 	if change.Operation == model.Update && g.Ratchet && j.refuses() {
-		j.old = g.Engine.Evaluate(before(prior, change))
+		j.old = g.engine.Evaluate(before(prior, change))
 		j.decide(verdict.Exemptions{All: all})
 	}
 	return j

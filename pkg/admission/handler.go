@@ -13,10 +13,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 
+	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 )
@@ -30,12 +32,14 @@ const (
 	MutatePath   = "/mutate"
 )
 
-// Options are what the handler asks of its surroundings. State and Guard are required.
+// Options are what the handler asks of its surroundings. State and Config are required.
 type Options struct {
 	// State is the cluster as it stands; false while it is not known in full, and then nothing is judged.
 	State func() (*model.Snapshot, bool)
-	// Guard is the configuration in force.
-	Guard func() *Guard
+	// Config is the configuration in force: the same pointer for as long as it does not change.
+	Config func() *config.Config
+	// RuleIDs are all rules that an exemption may name, those that are switched off included.
+	RuleIDs []string
 	// Authorize says whether the user may exempt the NetworkPolicy: the verb exempt on networkpolicies in the API group
 	// portcullis.dev. An error means that it cannot be told. Without the function nobody may.
 	Authorize func(ctx context.Context, user authenticationv1.UserInfo, namespace, name string) (bool, error)
@@ -50,6 +54,7 @@ type Options struct {
 // Handler answers admission reviews, at ValidatePath and MutatePath.
 type Handler struct {
 	options Options
+	current atomic.Pointer[guard]
 	bodies  sync.Pool // of *bytes.Buffer
 }
 

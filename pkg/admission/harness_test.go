@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/portcullis-dev/portcullis/pkg/admission"
-	"github.com/portcullis-dev/portcullis/pkg/engine"
+	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -41,7 +41,8 @@ const (
 // fixture is a handler and its surroundings.
 type fixture struct {
 	t         *testing.T
-	guard     *admission.Guard
+	config    *config.Config
+	ruleIDs   []string
 	store     *model.Store
 	synced    bool
 	authorize func(user authenticationv1.UserInfo, namespace, name string) (bool, error)
@@ -54,15 +55,15 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, store: model.NewStore(), synced: true, counts: &counts{}, now: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC), hung: make(chan struct{})}
-	f.guard = &admission.Guard{
-		Engine: engine.New([]rule.Configured{
+	f.config = &config.Config{
+		Rules: []rule.Configured{
 			f.labelled("all-ports", finding.Restricted), f.labelled("dns-blocked", finding.Baseline), f.labelled("internet-ingress", finding.Baseline), f.settings(),
-		}),
-		RuleIDs:  []string{"all-ports", "dns-blocked", "internet-ingress", "invalid-setting"},
-		Defaults: verdict.Levels{Enforce: finding.Baseline, Warn: finding.Restricted, Audit: finding.Restricted},
-		Mode:     verdict.ModeEnforce,
-		Ratchet:  true,
+		},
+		Levels:  verdict.Levels{Enforce: finding.Baseline, Warn: finding.Restricted, Audit: finding.Restricted},
+		Mode:    verdict.ModeEnforce,
+		Ratchet: true,
 	}
+	f.ruleIDs = []string{"all-ports", "dns-blocked", "internet-ingress", "invalid-setting"}
 	f.namespace("shop", nil)
 	return f
 }
@@ -101,11 +102,13 @@ func (f *fixture) namespace(name string, labels map[string]string) {
 	f.store.SetNamespace(model.NewNamespaceMeta(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}))
 }
 
+// handler is a new one for every call.
 func (f *fixture) handler() *admission.Handler {
 	snapshot := f.store.Snapshot(model.Facts{Live: true})
 	return admission.New(admission.Options{
 		State:    func() (*model.Snapshot, bool) { return snapshot, f.synced },
-		Guard:    func() *admission.Guard { return f.guard },
+		Config:   func() *config.Config { return f.config },
+		RuleIDs:  f.ruleIDs,
 		Recorder: f.counts,
 		Log:      slog.New(slog.NewTextHandler(&f.log, nil)),
 		Now:      func() time.Time { return f.now },
@@ -147,7 +150,7 @@ func answer(t *testing.T, w *httptest.ResponseRecorder, request *admissionv1.Adm
 	return review.Response
 }
 
-func body(t *testing.T, request *admissionv1.AdmissionRequest) []byte {
+func body(t testing.TB, request *admissionv1.AdmissionRequest) []byte {
 	t.Helper()
 	out, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: request,
@@ -174,7 +177,7 @@ func space(name string, labels map[string]string) *corev1.Namespace {
 }
 
 // request is what the API server asks about writing the object.
-func request(t *testing.T, operation admissionv1.Operation, object, old metav1.Object) *admissionv1.AdmissionRequest {
+func request(t testing.TB, operation admissionv1.Operation, object, old metav1.Object) *admissionv1.AdmissionRequest {
 	t.Helper()
 	r := &admissionv1.AdmissionRequest{
 		UID: "705ab4f5-6393-11e8-b7cc-42010a800002", Operation: operation,

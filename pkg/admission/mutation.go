@@ -57,7 +57,7 @@ func (h *Handler) mutateNamespace(r *request[*draft, jsontext.Value]) (mutate.Re
 		return mutate.Result{}, err
 	}
 	meta := o.meta("")
-	return mutate.Namespace(h.options.Guard().Mutations, meta.Name, &meta), nil
+	return mutate.Namespace(h.guard().Mutations, meta.Name, &meta), nil
 }
 
 func (h *Handler) mutatePolicy(r *request[*draft, jsontext.Value]) (mutate.Result, error) {
@@ -65,7 +65,7 @@ func (h *Handler) mutatePolicy(r *request[*draft, jsontext.Value]) (mutate.Resul
 	if err := o.check("object", policyKind); err != nil {
 		return mutate.Result{}, err
 	}
-	g := h.options.Guard()
+	g := h.guard()
 	if g.Mutations.DNSEgress || len(o.Spec.PolicyTypes) == 0 || !o.settled() {
 		if err := r.Object.complete(o); err != nil {
 			return mutate.Result{}, err
@@ -93,7 +93,7 @@ func (h *Handler) mutatePolicy(r *request[*draft, jsontext.Value]) (mutate.Resul
 // policyMutation answers what mutate asks. The first error is kept.
 type policyMutation struct {
 	h        *Handler
-	g        *Guard
+	g        *guard
 	r        *request[*draft, jsontext.Value]
 	object   *object
 	snapshot *model.Snapshot
@@ -137,8 +137,8 @@ func (m *policyMutation) blocked(np *networkingv1.NetworkPolicy) []finding.Findi
 	if old != nil {
 		change.OldPolicy = model.CompilePolicy(old.networkPolicy(m.r.Namespace), model.Authored{})
 	}
-	j := m.g.judge(m.snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, m.g.Defaults), "")
-	exemption, _ := model.ParseExemption(np.Annotations, m.g.RuleIDs, m.h.options.Now())
+	j := m.g.judge(m.snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, m.g.Levels), "")
+	exemption, _ := model.ParseExemption(np.Annotations, m.g.ruleIDs, m.h.options.Now())
 	j.decide(verdict.Exemptions{Annotated: exemption})
 	var out []finding.Finding
 	for i := range j.Decided {

@@ -14,7 +14,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/portcullis-dev/portcullis/pkg/engine"
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -81,7 +80,7 @@ func TestPolicyTypesAreRepairedFromWhatTheAuthorWrote(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.guard.Mutations = mutate.Config{PolicyTypes: true}
+			f.config.Mutations = mutate.Config{PolicyTypes: true}
 			r := request(t, admissionv1.Create, c.object, nil)
 			if c.old != nil {
 				r = request(t, admissionv1.Update, c.object, c.old)
@@ -130,7 +129,7 @@ func TestNothingIsMutatedWhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.guard.Mutations = mutate.Config{PolicyTypes: true}
+			f.config.Mutations = mutate.Config{PolicyTypes: true}
 			got := f.review("/mutate", r)
 			assert.True(t, got.Allowed)
 			assert.Empty(t, got.Patch)
@@ -141,7 +140,7 @@ func TestNothingIsMutatedWhere(t *testing.T) {
 
 func TestLabelsOfNamespaces(t *testing.T) {
 	f := newFixture(t)
-	f.guard.Mutations = mutate.Config{NamespaceNameLabel: "networking/namespace"}
+	f.config.Mutations = mutate.Config{NamespaceNameLabel: "networking/namespace"}
 	f.synced = false
 	got := f.review("/mutate", request(t, admissionv1.Create, space("new", nil), nil))
 	assert.JSONEq(t, `[{"op":"add","path":"/metadata/labels","value":{"networking/namespace":"new"}}]`, string(got.Patch), "no state is needed")
@@ -153,7 +152,7 @@ func TestLabelsOfNamespaces(t *testing.T) {
 func TestCopiedLabelsNeedTheState(t *testing.T) {
 	f := newFixture(t)
 	f.namespace("shop", map[string]string{"team": ""})
-	f.guard.Mutations = mutate.Config{CopyNamespaceLabels: []string{"team"}}
+	f.config.Mutations = mutate.Config{CopyNamespaceLabels: []string{"team"}}
 	np := policy()
 	np.Labels = nil
 	got := f.review("/mutate", request(t, admissionv1.Create, np, nil))
@@ -166,13 +165,13 @@ func TestDNSEgressMendsWhatWouldBeDenied(t *testing.T) {
 	mending := finding.PatchOp{Op: "add", Path: "/metadata/labels/dns-blocked", Value: "mended"}
 	setUp := func(t *testing.T) *fixture {
 		f := newFixture(t)
-		f.guard.Mutations = mutate.Config{DNSEgress: true}
+		f.config.Mutations = mutate.Config{DNSEgress: true}
 		r := &rule.Rule{ID: "dns-blocked", Subjects: []string{finding.KindNetworkPolicy}, Run: func(p *rule.Pass) {
 			if p.Change.Policy().Labels["dns-blocked"] == violation {
 				p.Report(nil, finding.Witness{}, "DNS is out of reach").Fix("Allow DNS", mending)
 			}
 		}}
-		f.guard.Engine = engine.New([]rule.Configured{{Rule: r, Level: finding.Baseline}})
+		f.config.Rules = []rule.Configured{{Rule: r, Level: finding.Baseline}}
 		return f
 	}
 	blocked := func() *networkingv1.NetworkPolicy { return types(policy("dns-blocked", violation), "Egress") }

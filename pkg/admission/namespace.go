@@ -18,7 +18,7 @@ func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *ob
 	if err := subjects(r); err != nil {
 		return err
 	}
-	g := h.options.Guard()
+	g := h.guard()
 	a.annotate(auditMode, string(g.Mode))
 	if r.Operation == remove || unevaluated(r.Operation, r.Object, r.OldObject) {
 		o.decision = metrics.Skipped
@@ -28,14 +28,14 @@ func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *ob
 	if r.Operation == update {
 		change.OldNS = r.OldObject.namespaceMeta()
 	}
-	exempt := g.Exempt.Reason(change.NewNS.Name, r.UserInfo.Username, r.UserInfo.Groups)
+	exempt := g.Exemptions.Reason(change.NewNS.Name, r.UserInfo.Username, r.UserInfo.Groups)
 	snapshot, synced := h.options.State()
 	if !synced {
 		return unsynced(exempt, o, a)
 	}
-	levels := verdict.LevelsOf(change.NewNS.Labels, g.Defaults)
+	levels := verdict.LevelsOf(change.NewNS.Labels, g.Levels)
 	j := g.judge(snapshot, change, levels, exempt)
-	if !j.Denied && change.OldNS != nil && exempt == "" && levels.Enforce > verdict.LevelsOf(change.OldNS.Labels, g.Defaults).Enforce {
+	if !j.Denied && change.OldNS != nil && exempt == "" && levels.Enforce > verdict.LevelsOf(change.OldNS.Labels, g.Levels).Enforce {
 		a.warnings = h.violators(ctx, g, snapshot.With(change), change.NewNS.Name, levels.Enforce)
 	}
 	j.tell(r.UserInfo, o, a, "", "namespaces")
@@ -49,7 +49,7 @@ const mostViolators = 10
 const relabelTime = time.Second
 
 // violators lists the policies of the namespace that violate the level as they stand.
-func (h *Handler) violators(ctx context.Context, g *Guard, world *model.Snapshot, namespace string, level finding.Level) []string {
+func (h *Handler) violators(ctx context.Context, g *guard, world *model.Snapshot, namespace string, level finding.Level) []string {
 	limit := relabelTime
 	if deadline, set := ctx.Deadline(); set {
 		limit = min(limit, time.Until(deadline)/2)
@@ -67,9 +67,9 @@ func (h *Handler) violators(ctx context.Context, g *Guard, world *model.Snapshot
 		if p.Deleting {
 			continue
 		}
-		exemption, _ := model.ParseExemption(p.Annotations, g.RuleIDs, h.options.Now())
+		exemption, _ := model.ParseExemption(p.Annotations, g.ruleIDs, h.options.Now())
 		v := verdict.Decide(verdict.Policy{Levels: verdict.Levels{Enforce: level}}, verdict.Exemptions{Annotated: exemption},
-			g.Engine.Evaluate(world, model.Change{OldPolicy: p, NewPolicy: p}), nil)
+			g.engine.Evaluate(world, model.Change{OldPolicy: p, NewPolicy: p}), nil)
 		switch {
 		case !v.Denied:
 		case listed < mostViolators:

@@ -44,7 +44,7 @@ func TestNamespaces(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.guard.Exempt.Namespaces = []string{"exempt"}
+			f.config.Exemptions.Namespaces = []string{"exempt"}
 			got := f.review("/validate", c.request)
 			assert.Equal(t, c.decision != metrics.Denied, got.Allowed)
 			assert.Equal(t, c.decision, f.counts.last().Decision)
@@ -60,7 +60,7 @@ func TestNamespaces(t *testing.T) {
 
 func TestIfAPanicMeetsANamespaceThenItIsAnError(t *testing.T) {
 	f := newFixture(t)
-	f.guard.Engine = nil
+	f.config = nil
 	w := f.post("/validate", body(t, request(t, admissionv1.Create, space("new", nil), nil)))
 	assert.Equal(t, http.StatusInternalServerError, w.Code)
 }

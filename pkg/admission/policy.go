@@ -19,13 +19,13 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 	if r.Namespace == "" && r.Object != nil {
 		r.Namespace = r.Object.Metadata.Namespace
 	}
-	g := h.options.Guard()
+	g := h.guard()
 	a.annotate(auditMode, string(g.Mode))
 	if unevaluated(r.Operation, r.Object, r.OldObject) {
 		o.decision = metrics.Skipped
 		return nil
 	}
-	exempt := g.Exempt.Reason(r.Namespace, r.UserInfo.Username, r.UserInfo.Groups)
+	exempt := g.Exemptions.Reason(r.Namespace, r.UserInfo.Username, r.UserInfo.Groups)
 	snapshot, synced := h.options.State()
 	if !synced {
 		return unsynced(exempt, o, a)
@@ -39,7 +39,7 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 	if err != nil {
 		return err
 	}
-	j := g.judge(snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, g.Defaults), exempt)
+	j := g.judge(snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, g.Levels), exempt)
 	refusal, err := h.honour(ctx, g, j, change.Policy(), r.UserInfo)
 	if err != nil {
 		return err
@@ -88,11 +88,11 @@ func (o *object) policy(namespace string, old *object) (*model.Policy, error) {
 
 // honour applies the exemption that the policy's annotations ask for, if the requester may exempt. Nobody is asked unless
 // something is found that it would exempt. The text tells why it is not honoured.
-func (h *Handler) honour(ctx context.Context, g *Guard, j *judged, p *model.Policy, user authenticationv1.UserInfo) (refusal string, err error) {
+func (h *Handler) honour(ctx context.Context, g *guard, j *judged, p *model.Policy, user authenticationv1.UserInfo) (refusal string, err error) {
 	if j.Exempt != "" || p.Annotations[model.AnnotationExempt] == "" {
 		return "", nil
 	}
-	exemption, _ := model.ParseExemption(p.Annotations, g.RuleIDs, h.options.Now())
+	exemption, _ := model.ParseExemption(p.Annotations, g.ruleIDs, h.options.Now())
 	matters, denies := false, false
 	for i := range j.Decided {
 		if exemption.Covers(j.Decided[i].Rule) {

@@ -1,8 +1,11 @@
 package admission_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +74,7 @@ func TestVerdicts(t *testing.T) {
 				return request(t, admissionv1.Create, policy("internet-ingress", undetermined), nil)
 			}, metrics.Warned, 1, []string{"internet-ingress baseline undetermined"}},
 		"if the mode is audit, then what would be denied is a warning": {
-			func(f *fixture) { f.guard.Mode = verdict.ModeAudit }, func(t *testing.T) *admissionv1.AdmissionRequest {
+			func(f *fixture) { f.config.Mode = verdict.ModeAudit }, func(t *testing.T) *admissionv1.AdmissionRequest {
 				return request(t, admissionv1.Create, violating(), nil)
 			}, metrics.Warned, 1, []string{"internet-ingress baseline warn"}},
 		"if the Namespace is privileged, then a baseline violation only warns": {
@@ -107,7 +110,7 @@ func TestVerdicts(t *testing.T) {
 				return request(t, admissionv1.Update, policy("internet-ingress", violation, "a", "b"), violating())
 			}, metrics.Warned, 1, []string{"internet-ingress baseline warn"}},
 		"if the ratchet is off, then what was violated before is denied": {
-			func(f *fixture) { f.guard.Ratchet = false }, func(t *testing.T) *admissionv1.AdmissionRequest {
+			func(f *fixture) { f.config.Ratchet = false }, func(t *testing.T) *admissionv1.AdmissionRequest {
 				return request(t, admissionv1.Update, policy("internet-ingress", violation, "a", "b"), violating())
 			}, metrics.Denied, 0, []string{"internet-ingress baseline deny"}},
 		"if a deletion breaks something, then it is denied": {
@@ -127,7 +130,7 @@ func TestVerdicts(t *testing.T) {
 				return request(t, admissionv1.Update, np, violating())
 			}, metrics.Skipped, 0, nil},
 		"if an annotation of ours changes, then it is evaluated": {
-			func(f *fixture) { f.guard.Ratchet = false }, func(t *testing.T) *admissionv1.AdmissionRequest {
+			func(f *fixture) { f.config.Ratchet = false }, func(t *testing.T) *admissionv1.AdmissionRequest {
 				np := violating()
 				np.Annotations[model.AnnotationExposedBy] = "service/web"
 				return request(t, admissionv1.Update, np, violating())
@@ -147,16 +150,16 @@ func TestVerdicts(t *testing.T) {
 				return request(t, admissionv1.Delete, nil, policy("dns-blocked", violation))
 			}, metrics.Skipped, 0, nil},
 		"if the Namespace is exempt, then it is let through": {
-			func(f *fixture) { f.guard.Exempt.Namespaces = []string{"shop"} }, func(t *testing.T) *admissionv1.AdmissionRequest {
+			func(f *fixture) { f.config.Exemptions.Namespaces = []string{"shop"} }, func(t *testing.T) *admissionv1.AdmissionRequest {
 				return request(t, admissionv1.Create, violating(), nil)
 			}, metrics.Exempt, 0, []string{"internet-ingress baseline exempt"}},
 		"if the user is exempt, then it is let through": {
-			func(f *fixture) { f.guard.Exempt.Users = []string{"jane"} }, func(t *testing.T) *admissionv1.AdmissionRequest {
+			func(f *fixture) { f.config.Exemptions.Users = []string{"jane"} }, func(t *testing.T) *admissionv1.AdmissionRequest {
 				return request(t, admissionv1.Create, violating(), nil)
 			}, metrics.Exempt, 0, []string{"internet-ingress baseline exempt"}},
 		"if a group of the user's is exempt, then it is let through, though the state is not known": {
 			func(f *fixture) {
-				f.guard.Exempt.Groups = []string{"developers"}
+				f.config.Exemptions.Groups = []string{"developers"}
 				f.synced = false
 			}, func(t *testing.T) *admissionv1.AdmissionRequest {
 				return request(t, admissionv1.Create, violating(), nil)
@@ -172,7 +175,7 @@ func TestVerdicts(t *testing.T) {
 			assert.Equal(t, c.decision, f.counts.last().Decision)
 			assert.Len(t, got.Warnings, c.warnings)
 			assert.Equal(t, c.counted, f.counts.findings)
-			assert.Equal(t, string(f.guard.Mode), got.AuditAnnotations["mode"])
+			assert.Equal(t, string(f.config.Mode), got.AuditAnnotations["mode"])
 
 			t.Run("and a dry run of it counts nothing but the review", func(t *testing.T) {
 				f.counts = &counts{}
@@ -191,7 +194,7 @@ func TestVerdicts(t *testing.T) {
 
 func TestIfTheModeIsAuditThenWhatWouldBeDeniedIsCountedAndLogged(t *testing.T) {
 	f := newFixture(t)
-	f.guard.Mode = verdict.ModeAudit
+	f.config.Mode = verdict.ModeAudit
 	got := f.review("/validate", request(t, admissionv1.Create, policy("internet-ingress", violation), nil))
 	assert.True(t, got.Allowed)
 	assert.Equal(t, "internet-ingress", got.AuditAnnotations["would-deny"])
@@ -275,4 +278,24 @@ func TestIfAUserNameHasLineBreaksThenTheLogHasOneLineForTheDenial(t *testing.T) 
 	r.UserInfo.Username = "jane\nlevel=ERROR msg=forged"
 	assert.False(t, f.review("/validate", r).Allowed)
 	assert.Equal(t, 1, strings.Count(f.log.String(), "\n"))
+}
+
+func TestANewConfigurationTakesEffectAtOnce(t *testing.T) {
+	f := newFixture(t)
+	h := f.handler()
+	review := body(t, request(t, admissionv1.Create, policy("internet-ingress", violation), nil))
+	decision := func() string {
+		r := httptest.NewRequest(http.MethodPost, "/validate", bytes.NewReader(review))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var answer admissionv1.AdmissionReview
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+		return answer.Response.AuditAnnotations["decision"]
+	}
+	assert.Equal(t, "denied", decision())
+	changed := *f.config
+	changed.Rules = nil
+	f.config = &changed
+	assert.Equal(t, "allowed", decision())
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,8 +28,10 @@ type feed struct {
 
 	names   map[string]map[string]struct{} // by namespace
 	listed  bool                           // a whole list has been read
-	refused bool                           // the API server forbids it
 	closed  bool                           // the kind is no longer served
+	// forbidden is since when the API server has forbidden to list or watch; refused is whether that counts.
+	forbidden time.Time
+	refused   bool
 	// seen is the resource version up to which the watch has told everything; empty before the first list.
 	seen string
 	// floors are, by namespace, the resource versions at which Confirm has listed the namespace, as long as the watch is
@@ -127,10 +130,7 @@ func (f *feed) Replace(list []any, version string) error {
 	f.names = names
 	f.seen = version
 	clear(f.floors)
-	if f.refused {
-		s.options.Logger.Info("may read "+f.kind.resource+" again", "kind", f.kind.name)
-	}
-	f.listed, f.refused = true, false
+	f.listed = true
 	s.noteSync()
 	return nil
 }

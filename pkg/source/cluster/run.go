@@ -31,6 +31,10 @@ const (
 	lastInterval  = time.Minute
 )
 
+// patience is how long a kind is to be forbidden until that counts. An API server that has just started forbids everything
+// until it has read its roles.
+const patience = 10 * time.Second
+
 // Run reads the cluster until ctx ends, and returns when all that it started has ended. Lost connections and restarts of the
 // API server are survived: every kind is listed again.
 func (s *Source) Run(ctx context.Context) error {
@@ -44,7 +48,7 @@ func (s *Source) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && served == nil:
-			s.options.Logger.Error("cannot ask the API server what it serves; trying again", "error", err)
+			s.options.Logger.Warn("cannot ask the API server what it serves; trying again", "error", err)
 		default:
 			s.follow(ctx, served, err == nil, &reflectors)
 		}
@@ -103,6 +107,7 @@ func (s *Source) follow(ctx context.Context, served map[string]string, complete 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.missing = nil
+	var unserved []string
 	for i := range s.kinds {
 		k := &s.kinds[i]
 		version, isServed := served[k.name]
@@ -123,9 +128,12 @@ func (s *Source) follow(ctx context.Context, served map[string]string, complete 
 			reflectors.Go(func() { s.reflect(child, f) })
 		case k.required:
 			s.missing = append(s.missing, k.resource)
-		case !s.discovered && complete:
-			s.options.Logger.Info("not served by this API server, so not read", "kind", k.name)
+		default:
+			unserved = append(unserved, k.resource)
 		}
+	}
+	if !s.discovered && len(unserved) > 0 {
+		s.options.Logger.Info("going on without what the API server does not serve", "resources", strings.Join(unserved, ","))
 	}
 	if len(s.missing) > 0 {
 		s.options.Logger.Error("the API server does not serve what every verdict needs", "resources", strings.Join(s.missing, ","))
@@ -152,7 +160,11 @@ func (s *Source) reflect(ctx context.Context, f *feed) {
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.FieldSelector = f.kind.fields
-			return all.watch(ctx, o)
+			w, err := all.watch(ctx, o)
+			if err == nil {
+				s.allowed(f)
+			}
+			return w, err
 		},
 	}
 	logger := klog.FromContext(ctx)
@@ -202,7 +214,10 @@ func (s *Source) failed(ctx context.Context, r *cache.Reflector, f *feed, err er
 func (s *Source) refused(f *feed, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.refused || f.closed {
+	if f.forbidden.IsZero() {
+		f.forbidden = time.Now()
+	}
+	if f.refused || f.closed || time.Since(f.forbidden) < s.patience {
 		return
 	}
 	f.refused = true
@@ -213,6 +228,16 @@ func (s *Source) refused(f *feed, err error) {
 		s.options.Logger.Warn("going on without "+f.kind.resource+", and what they expose or run is not seen: "+grant, "error", err)
 	}
 	s.noteSync()
+}
+
+// allowed is told of every watch that the API server has let begin.
+func (s *Source) allowed(f *feed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.refused {
+		s.options.Logger.Info("the rights to read " + f.kind.resource + " are there now")
+	}
+	f.forbidden, f.refused = time.Time{}, false
 }
 
 // listAll reads the newest state of one kind in one namespace.

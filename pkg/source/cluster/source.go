@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -36,6 +37,7 @@ type Source struct {
 	discovery discovery.DiscoveryInterfaceWithContext
 	kinds     []kind
 	confirms  confirmations
+	patience  time.Duration
 	// retry wakes discovery up; it has room for one.
 	retry  chan struct{}
 	synced chan struct{} // closed when the first lists are in
@@ -58,6 +60,7 @@ func New(options Options) *Source {
 		kinds:     kindsOf(options.Client, options.Dynamic),
 		retry:     make(chan struct{}, 1),
 		synced:    make(chan struct{}),
+		patience:  patience,
 		store:     model.NewStore(),
 		feeds:     map[string]*feed{},
 	}

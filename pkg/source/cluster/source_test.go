@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,8 @@ type server struct {
 	dynamic *dynamicfake.FakeDynamicClient
 	log     *buffer
 	gone    chan string
+	// patience is how long the source is to stand being forbidden.
+	patience time.Duration
 }
 
 // buffer is a log that can be read while it is written.
@@ -98,6 +101,7 @@ func (s *server) run(t *testing.T) *cluster.Source {
 		Client: s.client, Dynamic: s.dynamic, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
 		NamespaceGone: func(name string) { s.gone <- name },
 	})
+	source.SetPatience(s.patience)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- source.Run(ctx) }()
@@ -218,6 +222,38 @@ func TestSource(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		assert.ErrorContains(t, source.WaitForSync(ctx), "the rights to list and watch networkpolicies are missing")
+	})
+
+	t.Run("if a kind is forbidden for a moment, as by an API server that has just started, then nothing is synced without it", func(t *testing.T) {
+		server := newServer(shop()...)
+		server.patience = time.Hour
+		var up atomic.Bool
+		var refusals atomic.Int32
+		server.client.PrependReactor("list", "ingresses", func(k8stesting.Action) (bool, runtime.Object, error) {
+			refusals.Add(1)
+			return !up.Load(), nil, apierrors.NewForbidden(schema.GroupResource{Resource: "ingresses"}, "", nil)
+		})
+		source := server.run(t)
+		eventually(t, "waiting for ingresses alone", func() bool {
+			return refusals.Load() > 1 && source.Ready() != nil &&
+				source.Ready().Error() == "the state of the cluster is not complete: waiting for ingresses"
+		})
+		up.Store(true)
+		eventually(t, "the sync", source.HasSynced)
+		assert.NotContains(t, server.log.String(), "grant the verbs")
+	})
+
+	t.Run("if the rights come later, then the kind is read and the log says so", func(t *testing.T) {
+		server := newServer(shop()...)
+		var up atomic.Bool
+		server.client.PrependReactor("list", "networkpolicies", func(k8stesting.Action) (bool, runtime.Object, error) {
+			return !up.Load(), nil, apierrors.NewForbidden(schema.GroupResource{Resource: "networkpolicies"}, "", nil)
+		})
+		source := server.run(t)
+		eventually(t, "the refusal", func() bool { return strings.Contains(server.log.String(), "grant the verbs") })
+		up.Store(true)
+		eventually(t, "the sync", func() bool { return source.HasSynced() && source.Ready() == nil })
+		assert.Contains(t, server.log.String(), "the rights to read networkpolicies are there now")
 	})
 
 	t.Run("if a required kind is not served, then nothing is synced", func(t *testing.T) {
