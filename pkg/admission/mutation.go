@@ -133,7 +133,7 @@ func (m *policyMutation) blocked(np *networkingv1.NetworkPolicy) []finding.Findi
 	if m.err != nil || namespace.Meta.Terminating || unevaluated(m.r.Operation, m.object, old) {
 		return nil
 	}
-	change := model.Change{Operation: operations[m.r.Operation], NewPolicy: model.CompilePolicy(np, m.authored())}
+	change := model.Change{Operation: operations[m.r.Operation], Time: m.h.options.Now(), NewPolicy: model.CompilePolicy(np, m.authored())}
 	if old != nil {
 		change.OldPolicy = model.CompilePolicy(old.networkPolicy(m.r.Namespace), model.Authored{})
 	}

@@ -24,7 +24,7 @@ func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *ob
 		o.decision = metrics.Skipped
 		return nil
 	}
-	change := model.Change{Operation: operations[r.Operation], NewNS: r.Object.namespaceMeta()}
+	change := model.Change{Operation: operations[r.Operation], Time: h.options.Now(), NewNS: r.Object.namespaceMeta()}
 	if r.Operation == update {
 		change.OldNS = r.OldObject.namespaceMeta()
 	}
@@ -69,7 +69,7 @@ func (h *Handler) violators(ctx context.Context, g *guard, world *model.Snapshot
 		}
 		exemption, _ := model.ParseExemption(p.Annotations, g.ruleIDs, h.options.Now())
 		v := verdict.Decide(verdict.Policy{Levels: verdict.Levels{Enforce: level}}, verdict.Exemptions{Annotated: exemption},
-			g.engine.Evaluate(world, model.Change{OldPolicy: p, NewPolicy: p}), nil)
+			g.engine.Evaluate(world, model.Change{Time: h.options.Now(), OldPolicy: p, NewPolicy: p}), nil)
 		switch {
 		case !v.Denied:
 		case listed < mostViolators:

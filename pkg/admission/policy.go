@@ -35,7 +35,7 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 		o.decision = metrics.Skipped
 		return nil
 	}
-	change, err := policyChange(r)
+	change, err := h.policyChange(r)
 	if err != nil {
 		return err
 	}
@@ -62,8 +62,8 @@ func unsynced(exempt string, o *outcome, a *answer) error {
 }
 
 // policyChange is what the review does to the cluster.
-func policyChange(r *request[*object, *object]) (model.Change, error) {
-	change := model.Change{Operation: operations[r.Operation]}
+func (h *Handler) policyChange(r *request[*object, *object]) (model.Change, error) {
+	change := model.Change{Operation: operations[r.Operation], Time: h.options.Now()}
 	var err error
 	if r.Operation != create {
 		if change.OldPolicy, err = r.OldObject.policy(r.Namespace, nil); err != nil {

@@ -33,8 +33,24 @@ func (e *Engine) Evaluate(prior *model.Snapshot, c model.Change) []finding.Findi
 		e.rules[i].Run(pass)
 		out = append(out, located(pass.Findings(), c)...)
 	}
+	out = e.yield(out)
 	finding.Sort(out)
 	return slices.CompactFunc(out, func(a, b finding.Finding) bool { return finding.Compare(a, b) == 0 })
+}
+
+// yield leaves out the findings of rules that yield to another rule's.
+func (e *Engine) yield(all []finding.Finding) []finding.Finding {
+	found := func(id string) bool {
+		return slices.ContainsFunc(all, func(f finding.Finding) bool { return f.Rule == id && f.Outcome != finding.Undetermined })
+	}
+	out := all
+	for i := range e.rules {
+		if slices.ContainsFunc(e.rules[i].YieldsTo, found) {
+			id := e.rules[i].ID
+			out = slices.DeleteFunc(slices.Clone(out), func(f finding.Finding) bool { return f.Rule == id })
+		}
+	}
+	return out
 }
 
 func subjectKind(c model.Change) string {

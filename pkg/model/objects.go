@@ -134,7 +134,9 @@ func (o Operation) String() string { return [...]string{"EXISTS", "CREATE", "UPD
 
 // Change is what is about to happen to one object: a NetworkPolicy or a Namespace. For Exists, old and new are the same.
 type Change struct {
-	Operation            Operation
+	Operation Operation
+	// Time is when it happens: what ends with a day, ends by it. The zero time is before every end.
+	Time                 time.Time
 	OldPolicy, NewPolicy *Policy
 	OldNS, NewNS         *NamespaceMeta
 }

@@ -65,7 +65,7 @@ func (c *PodClass) Name() string {
 	case c.Template != "":
 		return c.Namespace + "/" + templateName(c.Template)
 	}
-	return c.Namespace + "/(any pod with " + formatLabels(c.Labels) + ")"
+	return c.Namespace + "/(any pod with " + FormatLabels(c.Labels) + ")"
 }
 
 // NamedPort is the number that a port name resolves to on these pods for the protocol. A policy's named port is the
@@ -79,9 +79,18 @@ func (c *PodClass) NamedPort(protocol netset.Protocol, name string) (number uint
 	return 0, false
 }
 
-// NewHypothetical is the class of a pod that does not exist yet: it carries the labels and nothing else.
-func NewHypothetical(namespace string, labels map[string]string) *PodClass {
-	c := &PodClass{Namespace: namespace, Labels: labels, ClusterDNS: true, Hypothetical: true}
+// NewHypothetical is the class of a pod that does not exist yet: it carries the labels, declares the ports, and nothing
+// else is known of it.
+func NewHypothetical(namespace string, labels map[string]string, ports ...ContainerPort) *PodClass {
+	c := &PodClass{Namespace: namespace, Labels: labels, Ports: ports, ClusterDNS: true, Hypothetical: true}
 	c.key = "?" + classKey(c)
 	return c
+}
+
+// Describe is what a hypothetical pod is, for a sentence: "Pods with app=web".
+func (c *PodClass) Describe() string {
+	if len(c.Labels) == 0 {
+		return "Pods"
+	}
+	return "Pods with " + FormatLabels(c.Labels)
 }

@@ -308,7 +308,8 @@ func (t term) String() string {
 	return fmt.Sprintf("%s,%s notin (%s)", t.key, t.key, values)
 }
 
-func formatLabels(labels map[string]string) string {
+// FormatLabels is labels for people: "app=web,tier=front", or "no labels".
+func FormatLabels(labels map[string]string) string {
 	if len(labels) == 0 {
 		return "no labels"
 	}

@@ -6,6 +6,9 @@
 package reach
 
 import (
+	"math"
+	"slices"
+
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
@@ -71,8 +74,9 @@ func (v *View) Select(p *model.Policy) *Selection {
 	}
 	if len(s.Classes) == 0 && len(s.HostNetwork) == 0 {
 		s.Hypothetical = true
+		ports := v.namedPorts(p)
 		for _, labels := range p.PodSelector.Examples() {
-			s.Classes = append(s.Classes, model.NewHypothetical(p.Namespace, labels))
+			s.Classes = append(s.Classes, model.NewHypothetical(p.Namespace, labels, ports...))
 		}
 	}
 	if v.selections == nil {
@@ -80,6 +84,41 @@ func (v *View) Select(p *model.Policy) *Selection {
 	}
 	v.selections[p] = s
 	return s
+}
+
+// namedPorts are the ports that the names in the policy's ingress rules will have on pods that do not exist yet. Which number
+// a name will stand for is not known: each gets one that neither the policy nor a Service beside it speaks of, from the top.
+func (v *View) namedPorts(p *model.Policy) []model.ContainerPort {
+	var out []model.ContainerPort
+	var taken netset.Ports
+	for i := range p.Rules[model.Ingress] {
+		r := &p.Rules[model.Ingress][i]
+		if !r.AllPorts() {
+			taken = taken.Union(r.Numeric)
+		}
+		for _, spec := range r.Ports {
+			port := model.ContainerPort{Name: spec.Name, Port: netset.Port{Protocol: spec.Protocol}}
+			if spec.Name != "" && !slices.Contains(out, port) {
+				out = append(out, port)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	for _, svc := range v.world.NamespaceOrImplied(p.Namespace).Services {
+		for _, port := range svc.Ports {
+			taken = taken.Union(netset.PortsOf(netset.Port{Protocol: port.Port.Protocol, Number: port.Target}))
+		}
+	}
+	number := uint16(math.MaxUint16)
+	for i := range out {
+		for out[i].Port.Number = number; number > 1 && taken.Contains(out[i].Port); number-- {
+			out[i].Port.Number = number - 1
+		}
+		number--
+	}
+	return out
 }
 
 // Isolating are the policies that select the pods of the class and isolate them in the direction. None means: not isolated,

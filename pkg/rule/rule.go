@@ -22,6 +22,9 @@ type Rule struct {
 	// Subjects are the kinds of subject that the rule judges.
 	Subjects []string
 	Doc      Doc
+	// YieldsTo are ids of rules that say more of the same: where one of them finds a violation, or what would be one, in a
+	// subject, the findings of this rule are left out.
+	YieldsTo []string
 	// NewSettings returns a pointer to a struct with the rule's parameters at their defaults; nil if there are none. The
 	// configuration is read into it strictly. If it has a method Validate() error, that is called after.
 	NewSettings func() any

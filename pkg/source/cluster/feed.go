@@ -26,9 +26,9 @@ type feed struct {
 	source  *Source
 	stop    func()
 
-	names   map[string]map[string]struct{} // by namespace
-	listed  bool                           // a whole list has been read
-	closed  bool                           // the kind is no longer served
+	names  map[string]map[string]struct{} // by namespace
+	listed bool                           // a whole list has been read
+	closed bool                           // the kind is no longer served
 	// forbidden is since when the API server has forbidden to list or watch; refused is whether that counts.
 	forbidden time.Time
 	refused   bool

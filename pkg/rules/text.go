@@ -1,0 +1,108 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/netset"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/rule"
+)
+
+// References that several rules share.
+var (
+	docsPolicies = rule.Reference{Title: "Kubernetes: Network Policies", URL: "https://kubernetes.io/docs/concepts/services-networking/network-policies/"}
+	cisPolicies  = rule.Reference{Title: "CIS Kubernetes Benchmark, 5.3.2", URL: "https://www.cisecurity.org/benchmark/kubernetes"}
+	nsaHardening = rule.Reference{Title: "NSA and CISA: Kubernetes Hardening Guide", URL: "https://media.defense.gov/2022/Aug/29/2003066362/-1/-1/0/CTR_KUBERNETES_HARDENING_GUIDANCE_1.2_20220829.PDF"}
+)
+
+// crowd is pods that a finding speaks of.
+type crowd []*model.PodClass
+
+// who is the subject of a sentence: "3 pods", or "Pods with app=web" where there are none yet.
+func (c crowd) who() string {
+	if n := c.count(); n != 1 || c[0].Hypothetical {
+		if c[0].Hypothetical {
+			return c[0].Describe()
+		}
+		return fmt.Sprintf("%d pods", n)
+	}
+	return "1 pod"
+}
+
+// verb is the verb that agrees with who: "accept" or "accepts".
+func (c crowd) verb(plural, singular string) string {
+	if c.count() == 1 && !c[0].Hypothetical {
+		return singular
+	}
+	return plural
+}
+
+func (c crowd) count() int { return reach.CountPods(c) }
+
+// portsText are ports for people: "TCP/80,443", "every port", "every port but TCP/8443". Ports of a hypothetical pod that
+// have only a name are shown by it.
+func portsText(ports netset.Ports, class *model.PodClass) string {
+	var names []string
+	if class != nil && class.Hypothetical && ports.Size() < allButFew {
+		for _, p := range class.Ports {
+			if ports.Contains(p.Port) {
+				names = append(names, p.Port.Protocol.String()+"/"+p.Name)
+				ports = ports.Minus(netset.PortsOf(p.Port))
+			}
+		}
+	}
+	if ports.IsEmpty() && len(names) > 0 {
+		return strings.Join(names, " ")
+	}
+	text := ports.String()
+	if missing := netset.AllPorts().Minus(ports); ports.Size() >= allButFew {
+		text = "every port"
+		if !missing.IsEmpty() {
+			text += " but " + missing.String()
+		}
+	} else if len(text) > 60 {
+		first, _ := ports.Witness()
+		text = fmt.Sprintf("%s and %d other ports", first, ports.Size()-1)
+	} else if text == ports.Of(netset.TCP).String() && ports.Size() == 65535 {
+		text = "every TCP port"
+	}
+	return strings.Join(append(names, text), " ")
+}
+
+// allButFew is how many ports are told by those that are missing.
+const allButFew = 3*65535 - 32
+
+// portText is one port for people, by its name where a hypothetical pod gives it only that.
+func portText(port netset.Port, class *model.PodClass) string {
+	return portsText(netset.PortsOf(port), class)
+}
+
+// them is what stands for ports that were named: "that port" or "those ports".
+func them(ports netset.Ports) string {
+	if ports.Size() == 1 {
+		return "that port"
+	}
+	return "those ports"
+}
+
+// plural is "1 pod" or "3 pods".
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+func spec(names ...string) *field.Path { return field.NewPath("spec", names...) }
+
+// rulePath is the path of a rule, as in spec.ingress[0].
+func rulePath(d model.Direction, i int) *field.Path { return spec(d.Field()).Index(i) }
+
+// peerPath is the path of a peer, as in spec.ingress[0].from[0].
+func peerPath(d model.Direction, i, j int) *field.Path {
+	return rulePath(d, i).Child(d.PeersField()).Index(j)
+}
