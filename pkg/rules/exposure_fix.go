@@ -25,9 +25,21 @@ const mostPeers = 16
 func fixExposure(p *rule.Pass, o reach.ExposureOptions, found []culprit, all []opening) (string, []finding.PatchOp) {
 	patch, kept, _ := patchOf(p.Change.NewPolicy, found, all)
 	if kept.IsEmpty() {
+		switch {
+		case len(found[0].peers) == 0:
+			return "Say who may connect: list the clients under from, by podSelector, namespaceSelector or a narrow ipBlock", patch
+		case len(found) > 1 || len(found[0].peers) > 1:
+			return "Remove these sources, or name the clients by podSelector, namespaceSelector or narrow ipBlocks", patch
+		}
 		return "Remove this source, or name the clients by podSelector, namespaceSelector or a narrow ipBlock", patch
 	}
 	ports := kept.PortsOf(netset.AllAddrs())
+	sources := kept.AddrsOn(ports)
+	for i := range found {
+		if written := found[i].sources(&p.Change.NewPolicy.Rules[model.Ingress][found[i].rule]); !sources.ContainsAll(written) {
+			return fmt.Sprintf("Allow only %s on %s", sources.Short(mostPeers), portsText(ports, all[0].class)), patch
+		}
+	}
 	exposures, _ := p.Reach.Exposed(all[0].class, o)
 	return fmt.Sprintf("Allow only %s, which %s exposes", portsText(ports, all[0].class), exposerOf(exposures, ports)), patch
 }

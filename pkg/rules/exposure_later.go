@@ -39,6 +39,15 @@ func (s *exposureSettings) later(p *rule.Pass, all, bad []opening, justify func(
 	return ""
 }
 
+// claimed is what the policy claims to be exposed by, for a sentence that says that it is not so.
+func claimed(policy *model.Policy) string {
+	claims, _ := model.ParseClaims(policy.Annotations)
+	if len(claims) == 0 {
+		return ""
+	}
+	return ", although the policy claims to be exposed by " + claims[0].String()
+}
+
 func exists(ns *model.Namespace, c model.Claim) bool {
 	if c.Kind == "service" {
 		return slices.ContainsFunc(ns.Services, func(svc *model.Service) bool { return svc.Name == c.Name })

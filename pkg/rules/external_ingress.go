@@ -127,12 +127,16 @@ func runExternalIngress(p *rule.Pass) {
 	for i := range bad {
 		sources = sources.Union(bad[i].unjustified.AddrsOn(netset.AllPorts()))
 	}
+	from := "public addresses in " + sources.Short(3)
+	if sources.HasAtLeast(8, 16) {
+		from = "the internet"
+	}
 	reason := "nothing exposes " + them(ports)
 	if exposed := bad[0].justified.PortsOf(netset.AllAddrs()); exposed.ContainsAll(ports) {
 		reason = "the load balancer lets only " + bad[0].justified.AddrsOn(ports).Short(3) + " through"
 	}
-	b := p.Report(found[0].path(), w, "%s %s %s from the public addresses %s (%s), and %s",
-		pods.who(), pods.verb("accept", "accepts"), portsText(ports, bad[0].class), sources.Short(3), w, reason)
+	b := p.Report(found[0].path(), w, "%s %s %s from %s (%s), and %s",
+		pods.who(), pods.verb("accept", "accepts"), portsText(ports, bad[0].class), from, w, reason)
 	fix, patch := fixExposure(p, s.options(), found, all)
 	b.Fix(fix, patch...).Pods(pods.count()).Covers(extent(bad)...)
 	if why := s.later(p, all, bad, justify); why != "" {

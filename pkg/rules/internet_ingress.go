@@ -149,12 +149,16 @@ func runInternetIngress(p *rule.Pass) {
 	pods, ports := classesOf(bad), portsOf(bad)
 	source, port := bad[0].proof(policy, ownAddrs(p.World.Facts()))
 	w := finding.Witness{From: source.String(), To: bad[0].class.Name(), Port: portText(port, bad[0].class)}
-	b := p.Report(found[0].path(), w, "%s %s %s from the internet (%s), and no LoadBalancer Service, Ingress or Gateway exposes %s",
-		pods.who(), pods.verb("accept", "accepts"), portsText(ports, bad[0].class), w, them(ports))
-	b.Pods(pods.count()).Covers(extent(bad)...)
+	why := s.later(p, all, bad, s.justify)
+	although := ""
+	if why == "" {
+		although = claimed(policy)
+	}
+	b := p.Report(found[0].path(), w, "%s %s %s from the internet (%s), and no LoadBalancer Service, Ingress or Gateway exposes %s%s",
+		pods.who(), pods.verb("accept", "accepts"), portsText(ports, bad[0].class), w, them(ports), although)
 	fix, patch := fixExposure(p, s.options(), found, all)
-	b.Fix(fix, patch...)
-	if why := s.later(p, all, bad, s.justify); why != "" {
+	b.Fix(fix, patch...).Pods(pods.count()).Covers(extent(bad)...)
+	if why != "" {
 		b.Provisional(why)
 	}
 }
