@@ -2,6 +2,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
@@ -95,4 +96,25 @@ func parent(path string) string {
 		}
 	}
 	return ""
+}
+
+// mostDeltas is how many lines Diff has at most.
+const mostDeltas = 3
+
+// Diff tells what a change of a policy opens and closes among the pods that there are and addresses outside, in at most
+// three lines, the largest first: "opens: shop/* → shop/db TCP/5432 (3 pods)".
+func (e *Engine) Diff(prior *model.Snapshot, c model.Change) []string {
+	if c.Operation == model.Exists || c.Policy() == nil {
+		return nil
+	}
+	deltas := reach.Deltas(reach.NewView(prior), reach.NewView(prior.With(c)), c)
+	var out []string
+	for i, d := range deltas {
+		if i == mostDeltas {
+			out[i-1] += fmt.Sprintf(", and %d more", len(deltas)-mostDeltas)
+			break
+		}
+		out = append(out, d.String())
+	}
+	return out
 }

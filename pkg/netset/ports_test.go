@@ -287,3 +287,17 @@ func TestPortsOperationsWithAPlainResultAllocateNothing(t *testing.T) {
 	requireNoAllocs(t, func() { got = AllOf(UDP) })
 	require.False(t, got.IsEmpty())
 }
+
+func TestShortTextsOfPortsFitOnALine(t *testing.T) {
+	port := func(n uint16) Ports { return PortRange(TCP, n, n) }
+	var many Ports
+	for n := uint16(1000); n < 1100; n += 2 {
+		many = many.Union(port(n))
+	}
+	for want, ports := range map[string]Ports{
+		"no ports": {}, "every port": AllPorts(), "every port but TCP/8443": AllPorts().Minus(port(8443)), "every TCP port": AllOf(TCP),
+		"TCP/80,443": port(80).Union(port(443)), "TCP/1000 and 49 other ports": many,
+	} {
+		require.Equal(t, want, ports.Short())
+	}
+}

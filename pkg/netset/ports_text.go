@@ -114,3 +114,21 @@ func parseNumber(s string) (uint16, error) {
 	}
 	return uint16(n), nil
 }
+
+// Short is the set for people, on less than a line: "every port", "every port but TCP/8443", String where that is short, or
+// else the most telling port and how many others there are.
+func (p Ports) Short() string {
+	const longest, allButFew = 60, 3*65535 - 32
+	if p.Size() >= allButFew {
+		if missing := AllPorts().Minus(p); !missing.IsEmpty() {
+			return "every port but " + missing.String()
+		}
+		return "every port"
+	}
+	text := p.String()
+	if len(text) <= longest {
+		return text
+	}
+	first, _ := p.Witness()
+	return fmt.Sprintf("%s and %d other ports", first, p.Size()-1)
+}

@@ -43,11 +43,10 @@ func (c crowd) verb(plural, singular string) string {
 
 func (c crowd) count() int { return reach.CountPods(c) }
 
-// portsText are ports for people: "TCP/80,443", "every port", "every port but TCP/8443". Ports of a hypothetical pod that
-// have only a name are shown by it.
+// portsText are ports for people. Ports of a hypothetical pod that have only a name are shown by it.
 func portsText(ports netset.Ports, class *model.PodClass) string {
 	var names []string
-	if class != nil && class.Hypothetical && ports.Size() < allButFew {
+	if class != nil && class.Hypothetical && ports.Size() < netset.AllPorts().Size()/2 {
 		for _, p := range class.Ports {
 			if ports.Contains(p.Port) {
 				names = append(names, p.Port.Protocol.String()+"/"+p.Name)
@@ -55,26 +54,11 @@ func portsText(ports netset.Ports, class *model.PodClass) string {
 			}
 		}
 	}
-	if ports.IsEmpty() && len(names) > 0 {
-		return strings.Join(names, " ")
+	if len(names) == 0 || !ports.IsEmpty() {
+		names = append(names, ports.Short())
 	}
-	text := ports.String()
-	if missing := netset.AllPorts().Minus(ports); ports.Size() >= allButFew {
-		text = "every port"
-		if !missing.IsEmpty() {
-			text += " but " + missing.String()
-		}
-	} else if len(text) > 60 {
-		first, _ := ports.Witness()
-		text = fmt.Sprintf("%s and %d other ports", first, ports.Size()-1)
-	} else if text == ports.Of(netset.TCP).String() && ports.Size() == 65535 {
-		text = "every TCP port"
-	}
-	return strings.Join(append(names, text), " ")
+	return strings.Join(names, " ")
 }
-
-// allButFew is how many ports are told by those that are missing.
-const allButFew = 3*65535 - 32
 
 // portText is one port for people, by its name where a hypothetical pod gives it only that.
 func portText(port netset.Port, class *model.PodClass) string {
