@@ -36,6 +36,9 @@ const (
 type Options struct {
 	// State is the cluster as it stands; false while it is not known in full, and then nothing is judged.
 	State func() (*model.Snapshot, bool)
+	// Confirm is the state after what lies in the namespace has been read again; see Handler.confirmed. Nil where the state
+	// is never behind.
+	Confirm func(ctx context.Context, namespace string) (*model.Snapshot, error)
 	// Config is the configuration in force: the same pointer for as long as it does not change.
 	Config func() *config.Config
 	// RuleIDs are all rules that an exemption may name, those that are switched off included.

@@ -47,6 +47,7 @@ type fixture struct {
 	synced    bool
 	authorize func(user authenticationv1.UserInfo, namespace, name string) (bool, error)
 	asked     int // how often authorize was
+	confirm   func(ctx context.Context, namespace string) (*model.Snapshot, error)
 	counts    *counts
 	log       bytes.Buffer
 	now       time.Time
@@ -107,6 +108,7 @@ func (f *fixture) handler() *admission.Handler {
 	snapshot := f.store.Snapshot(model.Facts{Live: true})
 	return admission.New(admission.Options{
 		State:    func() (*model.Snapshot, bool) { return snapshot, f.synced },
+		Confirm:  f.confirm,
 		Config:   func() *config.Config { return f.config },
 		RuleIDs:  f.ruleIDs,
 		Recorder: f.counts,

@@ -36,7 +36,8 @@ func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *ob
 	levels := verdict.LevelsOf(change.NewNS.Labels, g.Levels)
 	j := g.judge(snapshot, change, levels, exempt)
 	if !j.Denied && change.OldNS != nil && exempt == "" && levels.Enforce > verdict.LevelsOf(change.OldNS.Labels, g.Levels).Enforce {
-		a.warnings = h.violators(ctx, g, snapshot.With(change), change.NewNS.Name, levels.Enforce)
+		world := h.confirmed(ctx, change.NewNS.Name, snapshot).With(change)
+		a.warnings = h.violators(ctx, g, world, change.NewNS.Name, levels.Enforce)
 	}
 	j.tell(r.UserInfo, o, a, "", "namespaces")
 	return nil

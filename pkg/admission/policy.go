@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"fmt"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 
@@ -30,8 +31,7 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 	if !synced {
 		return unsynced(exempt, o, a)
 	}
-	namespace := snapshot.NamespaceOrImplied(r.Namespace)
-	if namespace.Meta.Terminating {
+	if snapshot.NamespaceOrImplied(r.Namespace).Meta.Terminating {
 		o.decision = metrics.Skipped
 		return nil
 	}
@@ -39,7 +39,16 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 	if err != nil {
 		return err
 	}
-	j := g.judge(snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, g.Levels), exempt)
+	j := g.judgePolicy(snapshot, change, exempt)
+	if j.refuses() {
+		if newer := h.confirmed(ctx, r.Namespace, snapshot); newer != snapshot {
+			j = g.judgePolicy(newer, change, exempt)
+		}
+	}
+	if j == nil { // it has begun to terminate meanwhile
+		o.decision = metrics.Skipped
+		return nil
+	}
 	refusal, err := h.honour(ctx, g, j, change.Policy(), r.UserInfo)
 	if err != nil {
 		return err
@@ -49,6 +58,43 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 		a.add(refusal)
 	}
 	return nil
+}
+
+// judgePolicy judges the change by the levels of its namespace; nil if that is terminating, where nothing is judged.
+func (g *guard) judgePolicy(prior *model.Snapshot, change model.Change, exempt string) *judged {
+	namespace := prior.NamespaceOrImplied(change.Policy().Namespace)
+	if namespace.Meta.Terminating {
+		return nil
+	}
+	return g.judge(prior, change, verdict.LevelsOf(namespace.Meta.Labels, g.Levels), exempt)
+}
+
+// confirmTime is the most time that is spent on reading a namespace again; less if the review has less left.
+const confirmTime = 2 * time.Second
+
+// confirmed is the state to deny by. The state that is kept is behind the cluster by some milliseconds, and who applies a
+// folder writes the Service or the policy that allows DNS just before the policy that is judged: so no denial is given before the
+// namespace has been read again. Where it cannot be, the verdict stands.
+//
+// The opposite, a policy that is admitted because what forbids it is not seen yet, is not asked for: reading the namespace
+// again for every write would cost the API server more than the writes do. Two writes that only together violate a rule can
+// always cross each other, as no admission webhook sees both; what stands then is a finding of the next pass over the cluster.
+func (h *Handler) confirmed(ctx context.Context, namespace string, snapshot *model.Snapshot) *model.Snapshot {
+	if h.options.Confirm == nil {
+		return snapshot
+	}
+	limit := confirmTime
+	if deadline, set := ctx.Deadline(); set {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	newer, err := h.options.Confirm(ctx, namespace)
+	if err != nil {
+		h.options.Log.Warn("judged by a state that may be behind", "namespace", namespace, "error", err.Error())
+		return snapshot
+	}
+	return newer
 }
 
 // unsynced answers while the state of the cluster is not known: what is exempt need not wait for it.
