@@ -65,6 +65,9 @@ func (c *PodClass) Name() string {
 	case c.Template != "":
 		return c.Namespace + "/" + templateName(c.Template)
 	}
+	if len(c.Labels) == 0 {
+		return c.Namespace + "/(any pod)"
+	}
 	return c.Namespace + "/(any pod with " + FormatLabels(c.Labels) + ")"
 }
 
