@@ -33,6 +33,7 @@ type judged struct {
 	verdict.Verdict
 	findings, old []finding.Finding
 	policy        verdict.Policy
+	prior         *model.Snapshot
 }
 
 // judge evaluates the change and decides, with no exemption but that of names (all, which may be empty).
@@ -40,6 +41,7 @@ func (g *guard) judge(prior *model.Snapshot, change model.Change, levels verdict
 	j := &judged{
 		findings: g.engine.Evaluate(prior, change),
 		policy:   verdict.Policy{Levels: levels, Mode: g.Mode, Ratchet: g.Ratchet},
+		prior:    prior,
 	}
 	j.decide(verdict.Exemptions{All: all})
 	if change.Operation == model.Update && g.Ratchet && j.refuses() {

@@ -7,6 +7,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 
+	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
@@ -56,6 +57,11 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 	j.tell(r.UserInfo, o, a, "networking.k8s.io", "networkpolicies")
 	if refusal != "" {
 		a.add(refusal)
+	}
+	if !j.Denied && exempt == "" && j.policy.Levels.Warn > finding.Privileged {
+		for _, line := range g.engine.Diff(j.prior, change) {
+			a.add("portcullis: " + line)
+		}
 	}
 	return nil
 }
