@@ -68,7 +68,7 @@ func (c *PodClass) Name() string {
 	if len(c.Labels) == 0 {
 		return c.Namespace + "/(any pod)"
 	}
-	return c.Namespace + "/(any pod with " + FormatLabels(c.Labels) + ")"
+	return c.Namespace + "/(" + FormatLabels(c.Labels) + ")"
 }
 
 // NamedPort is the number that a port name resolves to on these pods for the protocol. A policy's named port is the

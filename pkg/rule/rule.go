@@ -40,6 +40,7 @@ type Doc struct {
 	Finds      string      // exactly what is found
 	Remedy     string      // what to do about it
 	Bad, Good  string      // manifests; Bad has the finding and Good has not
+	OnDelete   bool        // the examples are about deleting their first policy
 	Params     []Param     // in the order of the settings' fields
 }
 

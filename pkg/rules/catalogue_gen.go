@@ -7,15 +7,23 @@ import "github.com/portcullis-dev/portcullis/pkg/rule"
 // ids are the ids of all rules, sorted.
 func ids() []string {
 	return []string{
+		"dns-blocked",
+		"dns-server-exposed",
+		"dns-udp-only",
 		"external-ingress",
 		"internet-ingress",
+		"unisolates-pods",
 	}
 }
 
 // all makes all rules, sorted by id.
 func all() []*rule.Rule {
 	return []*rule.Rule{
+		dnsBlocked(),
+		dnsServerExposed(),
+		dnsUDPOnly(),
 		externalIngress(),
 		internetIngress(),
+		unisolatesPods(),
 	}
 }
