@@ -54,7 +54,7 @@ func story() []chapter {
 			switchMode("enforce"),
 		}},
 		{"And all of it is counted.", []step{
-			scrape("portcullis_denials_total|portcullis_mutations_total|portcullis_admission_reviews_total",
+			scrape("portcullis_denials_total|portcullis_mutations_total|portcullis_findings_total",
 				`portcullis_denials_total{mode="enforce",namespace="shop",rule="internet-ingress"} 2`,
 				`portcullis_denials_total{mode="audit",namespace="shop",rule="internet-ingress"} 1`,
 				`portcullis_denials_total{mode="enforce",namespace="shop",rule="dns-blocked"} 1`,
