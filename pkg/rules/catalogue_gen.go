@@ -7,11 +7,18 @@ import "github.com/portcullis-dev/portcullis/pkg/rule"
 // ids are the ids of all rules, sorted.
 func ids() []string {
 	return []string{
+		"all-namespaces",
+		"all-ports",
 		"dns-blocked",
 		"dns-server-exposed",
 		"dns-udp-only",
 		"external-ingress",
+		"internet-egress",
 		"internet-ingress",
+		"invalid-setting",
+		"metadata-egress",
+		"policy-types-unset",
+		"rules-ignored",
 		"unisolates-pods",
 	}
 }
@@ -19,11 +26,18 @@ func ids() []string {
 // all makes all rules, sorted by id.
 func all() []*rule.Rule {
 	return []*rule.Rule{
+		allNamespaces(),
+		allPorts(),
 		dnsBlocked(),
 		dnsServerExposed(),
 		dnsUDPOnly(),
 		externalIngress(),
+		internetEgress(),
 		internetIngress(),
+		invalidSetting(),
+		metadataEgress(),
+		policyTypesUnset(),
+		rulesIgnored(),
 		unisolatesPods(),
 	}
 }

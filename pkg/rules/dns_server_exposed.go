@@ -91,9 +91,9 @@ func runDNSServerExposed(p *rule.Pass) {
 	if len(bad) == 0 {
 		return
 	}
-	found := culprits(policy, bad)
+	found := culprits(policy, model.Ingress, bad)
 	servers, ports := classesOf(bad), portsOf(bad)
-	source, port := bad[0].proof(policy, own)
+	source, port := bad[0].proof(policy, model.Ingress, own)
 	w := finding.Witness{From: source.String(), To: bad[0].class.Name(), Port: portText(port, bad[0].class)}
 	fix, patch := fromPods(policy, found, p.World.Facts())
 	p.Report(found[0].path(), w, "The cluster's DNS servers accept %s from public addresses (%s)", portsText(ports, bad[0].class), w).

@@ -27,13 +27,16 @@ func defaultExposure() exposureSettings {
 	return exposureSettings{NodePortCounts: true, AllowLabel: "networking/allow-internet-access", InternalLoadBalancerClasses: []string{}}
 }
 
-func (s *exposureSettings) Validate() error {
-	if s.AllowLabel == "" {
+func (s *exposureSettings) Validate() error { return validKey("allowLabel", s.AllowLabel) }
+
+// validKey says what is wrong with the key of a label in the settings; an empty one is none.
+func validKey(field, key string) error {
+	if key == "" {
 		return nil
 	}
 	var errs []error
-	for _, problem := range validation.IsQualifiedName(s.AllowLabel) {
-		errs = append(errs, fmt.Errorf("allowLabel: %q is not the key of a label: %s", s.AllowLabel, problem))
+	for _, problem := range validation.IsQualifiedName(key) {
+		errs = append(errs, fmt.Errorf("%s: %q is not the key of a label: %s", field, key, problem))
 	}
 	return errors.Join(errs...)
 }
@@ -134,18 +137,18 @@ func portsOf(openings []opening) netset.Ports {
 	return out
 }
 
-// proof is one connection that proves the opening: to a port that the pods declare, if one is open, and from an address that
+// proof is one connection that proves the opening: to a port that the pods declare, if one is open, and with an address that
 // is public and that the policy allows as it is written.
-func (o *opening) proof(policy *model.Policy, own netset.Addrs) (addr netip.Addr, port netset.Port) {
+func (o *opening) proof(policy *model.Policy, d model.Direction, own netset.Addrs) (addr netip.Addr, port netset.Port) {
 	conns := o.unjustified
 	for _, declared := range o.class.Ports {
-		if on := netset.PortsOf(declared.Port); conns.PortsOf(netset.AllAddrs()).Overlaps(on) {
+		if on := netset.PortsOf(declared.Port); d == model.Ingress && conns.PortsOf(netset.AllAddrs()).Overlaps(on) {
 			conns = conns.Intersect(netset.ConnsOf(netset.AllAddrs(), on))
 			break
 		}
 	}
 	addr, port, _ = conns.Witness()
-	written := reach.PolicyExternal(policy, o.class, model.Ingress).AddrsOn(netset.PortsOf(port)).Minus(own)
+	written := reach.PolicyExternal(policy, o.class, d).AddrsOn(netset.PortsOf(port)).Minus(own)
 	if !written.Contains(addr) {
 		addr, _ = netset.PublicWitness(written)
 	}
@@ -161,36 +164,41 @@ func extent(openings []opening) []finding.Part {
 	return out
 }
 
-// culprit is a rule that lets openings in.
+// culprit is a rule that lets openings in, or out.
 type culprit struct {
-	rule  int
-	peers []int // those of its ipBlocks that do; none for a rule without from
+	direction model.Direction
+	rule      int
+	peers     []int // those of its ipBlocks that do; none for a rule without from or to
 }
 
 // path is where the culprit stands.
 func (c *culprit) path() *field.Path {
 	if len(c.peers) == 0 {
-		return rulePath(model.Ingress, c.rule)
+		return rulePath(c.direction, c.rule)
 	}
-	return peerPath(model.Ingress, c.rule, c.peers[0]).Child("ipBlock", "cidr")
+	return peerPath(c.direction, c.rule, c.peers[0]).Child("ipBlock", "cidr")
 }
 
-// culprits are the rules that let any of the openings in, in their order.
-func culprits(policy *model.Policy, openings []opening) []culprit {
+// culprits are the rules of the direction that let any of the openings through, in their order.
+func culprits(policy *model.Policy, d model.Direction, openings []opening) []culprit {
 	var out []culprit
-	for i := range policy.Rules[model.Ingress] {
-		r := &policy.Rules[model.Ingress][i]
-		var sources netset.Addrs
+	for i := range policy.Rules[d] {
+		r := &policy.Rules[d][i]
+		var addrs netset.Addrs
 		for j := range openings {
-			sources = sources.Union(openings[j].unjustified.AddrsOn(reach.PortsOn(r, openings[j].class)))
+			ports := r.Numeric
+			if d == model.Ingress {
+				ports = reach.PortsOn(r, openings[j].class)
+			}
+			addrs = addrs.Union(openings[j].unjustified.AddrsOn(ports))
 		}
-		c := culprit{rule: i}
+		c := culprit{direction: d, rule: i}
 		for k := range r.Peers {
-			if b := r.Peers[k].IPBlock; b != nil && netset.Public(b.Addrs).Overlaps(sources) {
+			if b := r.Peers[k].IPBlock; b != nil && netset.Public(b.Addrs).Overlaps(addrs) {
 				c.peers = append(c.peers, k)
 			}
 		}
-		if len(c.peers) > 0 || r.AllPeers() && !sources.IsEmpty() {
+		if len(c.peers) > 0 || r.AllPeers() && !addrs.IsEmpty() {
 			out = append(out, c)
 		}
 	}

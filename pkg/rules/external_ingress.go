@@ -119,9 +119,9 @@ func runExternalIngress(p *rule.Pass) {
 		return
 	}
 	policy := p.Change.NewPolicy
-	found := culprits(policy, bad)
+	found := culprits(policy, model.Ingress, bad)
 	pods, ports := classesOf(bad), portsOf(bad)
-	source, port := bad[0].proof(policy, ownAddrs(facts))
+	source, port := bad[0].proof(policy, model.Ingress, ownAddrs(facts))
 	w := finding.Witness{From: source.String(), To: bad[0].class.Name(), Port: portText(port, bad[0].class)}
 	var sources netset.Addrs
 	for i := range bad {

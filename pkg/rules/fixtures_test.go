@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -33,6 +34,9 @@ const (
 	beforeSuffix = ".before.yaml"
 	exampleName  = "(example).yaml"
 )
+
+// fixtureTime is when the fixtures are judged.
+var fixtureTime = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
 // fixture is a file of manifests, loaded.
 type fixture struct {
@@ -67,13 +71,14 @@ func load(t *testing.T, path string) *fixture {
 		f.prior = before.Store.Snapshot(f.config.Facts)
 		f.changes = changes(before, after)
 		require.Len(t, f.changes, 1, "%s: one object is to differ", path)
+		f.changes[0].Time = fixtureTime
 		return f
 	}
 	for _, p := range after.Policies {
-		f.changes = append(f.changes, model.Change{OldPolicy: p, NewPolicy: p})
+		f.changes = append(f.changes, model.Change{Time: fixtureTime, OldPolicy: p, NewPolicy: p})
 	}
 	for ns := range f.prior.Namespaces() {
-		f.changes = append(f.changes, model.Change{OldNS: &ns.Meta, NewNS: &ns.Meta})
+		f.changes = append(f.changes, model.Change{Time: fixtureTime, OldNS: &ns.Meta, NewNS: &ns.Meta})
 	}
 	return f
 }
@@ -204,12 +209,12 @@ func fixturesOf(t *testing.T, r *rule.Rule) []string {
 
 func shown(file string, f *finding.Finding) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s at %s (line %d): %s\n  %s.\n", file, f.Subject, f.Path, f.Source.Line, f.Outcome, f.Message)
+	fmt.Fprintf(&b, "%s: %s at %s (line %d): %s\n  %s\n", file, f.Subject, f.Path, f.Source.Line, f.Outcome, f.Message)
 	if f.Fix != "" {
-		fmt.Fprintf(&b, "  Fix: %s.\n", f.Fix)
+		fmt.Fprintf(&b, "  Fix: %s\n", f.Fix)
 	}
 	for _, op := range f.Patch {
-		fmt.Fprintf(&b, "  %s %s %s\n", op.Op, op.Path, compact(op.Value))
+		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("  %s %s %s", op.Op, op.Path, compact(op.Value)), " "))
 	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
@@ -145,9 +146,9 @@ func runInternetIngress(p *rule.Pass) {
 		return
 	}
 	policy := p.Change.NewPolicy
-	found := culprits(policy, bad)
+	found := culprits(policy, model.Ingress, bad)
 	pods, ports := classesOf(bad), portsOf(bad)
-	source, port := bad[0].proof(policy, ownAddrs(p.World.Facts()))
+	source, port := bad[0].proof(policy, model.Ingress, ownAddrs(p.World.Facts()))
 	w := finding.Witness{From: source.String(), To: bad[0].class.Name(), Port: portText(port, bad[0].class)}
 	why := s.later(p, all, bad, s.justify)
 	although := ""
