@@ -72,7 +72,7 @@ func TestAGracefulEndRemovesTheRegistration(t *testing.T) {
 	})
 }
 
-// violating is a policy that is denied whichever pods there are.
+// violating is a policy that is denied in every namespace.
 func violating(name string) *networkingv1.NetworkPolicy {
 	port := intstr.FromInt32(9090)
 	return &networkingv1.NetworkPolicy{
@@ -107,16 +107,15 @@ func certificate(t *testing.T) string {
 }
 
 func TestThereIsNoTimeAfterAStartInWhichAViolatingPolicyIsAdmitted(t *testing.T) {
-	s := newScene(t)
+	// What is denied here is denied because of the namespace's label: a state without it would admit it.
+	s := newScene(t, "portcullis.dev/enforce", "restricted")
 	// Enough to read for the start to take a while.
 	for i := range 200 {
-		_, err := shared.cluster.Client.CoreV1().ConfigMaps(s.namespace).Create(within(t), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "filler-"}}, metav1.CreateOptions{})
-		require.NoError(t, err)
 		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: "api-", Labels: map[string]string{"app": "api"}},
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "registry.invalid/main", Ports: []corev1.ContainerPort{{ContainerPort: int32(9000 + i)}}}}},
 		}
-		_, err = shared.cluster.Client.CoreV1().Pods(s.namespace).Create(within(t), pod, metav1.CreateOptions{})
+		_, err := shared.cluster.Client.CoreV1().Pods(s.namespace).Create(within(t), pod, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
 	args := []string{"--cert-source=files", "--cert-dir=" + certificate(t)}
@@ -136,6 +135,7 @@ func TestThereIsNoTimeAfterAStartInWhichAViolatingPolicyIsAdmitted(t *testing.T)
 			for ctx.Err() == nil {
 				np := violating("")
 				np.GenerateName = "open-"
+				np.Spec.Ingress[0].From = []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "8.8.8.0/24"}}}
 				_, err := shared.cluster.Client.NetworkingV1().NetworkPolicies(s.namespace).Create(ctx, np, metav1.CreateOptions{})
 				switch {
 				case apierrors.IsForbidden(err):
