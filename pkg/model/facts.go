@@ -32,6 +32,9 @@ func (s *Store) facts(configured Facts) Facts {
 	}
 	if len(out.DNS) == 0 {
 		out.DNS = []DNSServer{discoveredDNS(service)}
+		if service == nil && !configured.Live && s.speaksOfOpenshift() {
+			out.DNS = []DNSServer{NewDNSServer(openshiftDNSNamespace, map[string]string{openshiftDNSLabel: "default"}, openshiftDNSPort), out.DNS[0]}
+		}
 	}
 	return out
 }
@@ -76,6 +79,8 @@ const (
 	dnsPort               = 53
 	openshiftDNSNamespace = "openshift-dns"
 	openshiftDNSService   = "dns-default"
+	openshiftDNSLabel     = "dns.operator.openshift.io/daemonset-dns"
+	openshiftDNSPort      = 5353
 )
 
 func (s *Store) service(namespace, name string) *Service {
@@ -83,6 +88,29 @@ func (s *Store) service(namespace, name string) *Service {
 		return t.services[name]
 	}
 	return nil
+}
+
+// speaksOfOpenshift says whether any policy allows egress to OpenShift's DNS: manifests are for OpenShift then, although its
+// DNS is not among them.
+func (s *Store) speaksOfOpenshift() bool {
+	port := netset.PortRange(netset.UDP, openshiftDNSPort, openshiftDNSPort)
+	allows := func(r Rule) bool {
+		return r.Numeric.ContainsAll(port) && slices.ContainsFunc(r.Peers, func(peer Peer) bool {
+			if peer.NamespaceSelector == nil {
+				return false
+			}
+			name, _ := peer.NamespaceSelector.Demands(metav1NamespaceName)
+			return name == openshiftDNSNamespace
+		})
+	}
+	for _, t := range s.spaces {
+		for _, p := range t.policies {
+			if slices.ContainsFunc(p.Rules[Egress], allows) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func discoveredDNS(service *Service) DNSServer {
@@ -98,7 +126,7 @@ func discoveredDNS(service *Service) DNSServer {
 		if p.TargetName != "" {
 			target = dnsPort
 			if service.Namespace == openshiftDNSNamespace {
-				target = 5353
+				target = openshiftDNSPort
 			}
 		}
 		if !slices.Contains(ports, target) {
