@@ -275,7 +275,9 @@ func (f *fixture) review(t *testing.T, np written) *admissionv1.AdmissionRespons
 	if object.Annotations == nil {
 		object.Annotations = map[string]string{}
 	}
-	object.Annotations[model.LastApplied] = string(np.manifest)
+	if _, exported := object.Annotations[model.LastApplied]; !exported {
+		object.Annotations[model.LastApplied] = string(np.manifest)
+	}
 	raw, err := json.Marshal(object)
 	require.NoError(t, err)
 	body, err := json.Marshal(admissionv1.AdmissionReview{
