@@ -1,17 +1,15 @@
 package main
 
 import (
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/portcullis-dev/portcullis/pkg/rule"
-	"github.com/portcullis-dev/portcullis/pkg/rules"
 )
 
 const someRule = `package rules
@@ -61,7 +59,7 @@ func TestIfARuleIsInTheWrongFileThenThatIsTold(t *testing.T) {
 }
 
 func TestWhatARuleLacksIsNamed(t *testing.T) {
-	r := &rule.Rule{ID: "open-door", Doc: rule.Doc{Title: "Open", Why: unwritten + " why.", Finds: "What.", Remedy: "How."}}
+	r := &rule{ID: "open-door", Title: "Open", Why: unwritten + " why.", Finds: "What.", Remedy: "How."}
 	root := fstest.MapFS{}
 	for _, name := range []string{"bad/1.yaml", "bad/2.yaml", "bad/3.yaml", "bad/4.yaml", "good/1.yaml", "good/2.yaml", "good/3.yaml", "good/3.before.yaml"} {
 		root["pkg/rules/testdata/open-door/"+name] = &fstest.MapFile{}
@@ -72,25 +70,42 @@ func TestWhatARuleLacksIsNamed(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		`rule open-door: its documentation still says "Write here why.": write it in pkg/rules/open_door.go`,
-		"rule open-door: pkg/rules/testdata/open-door/good has 3 fixtures: write at least 4",
+		"rule open-door: pkg/rules/testdata/open-door/good has 3 of the fixtures that a rule needs at least, which are 4",
+		"rule open-door: pkg/rules/testdata/open-door/findings.txt is missing: write it with go test ./pkg/rules -update, and read it",
 	}, told)
 }
 
 func TestStaleFilesAreToldAndWritten(t *testing.T) {
 	root := t.TempDir()
-	page := filepath.Join(root, "docs", "rules", "gone.md")
-	require.NoError(t, os.MkdirAll(filepath.Dir(page), 0o755))
-	require.NoError(t, os.WriteFile(page, nil, 0o644))
-
-	err := run(root, true, true, io.Discard)
-	require.Error(t, err)
-	assert.ErrorContains(t, err, "docs/rules/README.md is stale: run make generate")
-	assert.ErrorContains(t, err, "docs/rules/gone.md is about a rule that does not exist: run make generate")
-	assert.FileExists(t, page)
-
-	require.NoError(t, run(root, false, true, io.Discard))
-	assert.NoFileExists(t, page)
-	for _, r := range rules.Catalogue().All() {
-		assert.FileExists(t, filepath.Join(root, "docs", "rules", r.ID+".md"))
+	write := func(name, text string) string {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		return path
 	}
+	write("pkg/rules/open_door.go", someRule)
+	gone := write("docs/rules/gone.md", "")
+	program := func(string) (portcullis, func(), error) {
+		return func(args ...string) ([]byte, error) {
+			if slices.Contains(args, "json") {
+				return []byte(`[{"id": "open-door", "title": "Open"}]`), nil
+			}
+			return []byte(strings.Join(args, " ")), nil
+		}, func() {}, nil
+	}
+	assert.ErrorContains(t, run(root, true, program), "pkg/rules/catalogue_gen.go is stale: run make generate")
+	assert.FileExists(t, gone)
+
+	require.NoError(t, run(root, false, program))
+	assert.NoFileExists(t, gone)
+	page, err := os.ReadFile(filepath.Join(root, "docs/rules/open-door.md"))
+	require.NoError(t, err)
+	assert.Equal(t, "rules open-door -o markdown", string(page))
+
+	write("docs/rules/open-door.md", "by hand")
+	write("docs/rules/gone.md", "")
+	err = run(root, true, program)
+	assert.ErrorContains(t, err, "docs/rules/open-door.md is stale: run make generate")
+	assert.ErrorContains(t, err, "docs/rules/gone.md is about a rule that does not exist: run make generate")
+	assert.ErrorContains(t, err, "open-door/bad has 0 of the fixtures")
 }

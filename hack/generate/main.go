@@ -1,5 +1,7 @@
 // Command generate writes what is made of the rules: the list in pkg/rules/catalogue_gen.go, and the pages in docs/rules. With
 // -verify it writes nothing, and fails if something is stale, not written yet, or without fixtures.
+//
+// The pages come from the program itself, so that this one compiles while the list is wrong.
 package main
 
 import (
@@ -7,21 +9,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-
-	"github.com/portcullis-dev/portcullis/pkg/rules"
 )
 
 func main() {
 	verify := flag.Bool("verify", false, "write nothing, and fail if something is stale or lacking")
-	pages := flag.Bool("pages", false, "write only what is made of the compiled catalogue")
 	flag.Parse()
-	if err := run(".", *verify, *pages, os.Stderr); err != nil {
+	if err := run(".", *verify, build); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -33,60 +30,54 @@ const (
 	pagesFolder = "docs/rules"
 )
 
-func run(root string, verify, pages bool, log io.Writer) error {
-	if !pages {
-		source, err := list(os.DirFS(root))
-		if err != nil {
-			return err
-		}
-		changed, err := apply(root, listFile, source, verify)
-		if err != nil {
-			return err
-		}
-		if changed {
-			// The pages are made of the compiled rules, so they wait for another compilation.
-			again := exec.Command("go", "run", "./hack/generate", "-pages")
-			again.Dir, again.Stdout, again.Stderr = root, log, log
-			return again.Run()
-		}
+// run writes or verifies everything below root. build yields portcullis as it is with the list in place.
+func run(root string, verify bool, build func(root string) (portcullis, func(), error)) error {
+	source, err := list(os.DirFS(root))
+	if err != nil {
+		return err
 	}
-	catalogue := rules.Catalogue().All()
-	files, err := pagesOf(catalogue)
+	if err := apply(root, listFile, source, verify); err != nil {
+		return err
+	}
+	program, done, err := build(root)
+	if err != nil {
+		return err
+	}
+	defer done()
+	rules, files, err := pages(program)
 	if err != nil {
 		return err
 	}
 	var problems []error
 	for _, name := range files.names() {
-		if _, err := apply(root, name, files[name], verify); err != nil {
-			problems = append(problems, err)
-		}
+		problems = append(problems, apply(root, name, files[name], verify))
 	}
 	problems = append(problems, leftovers(root, files, verify)...)
 	if verify {
-		for _, r := range catalogue {
-			problems = append(problems, lacking(os.DirFS(root), r)...)
+		for i := range rules {
+			problems = append(problems, lacking(os.DirFS(root), &rules[i])...)
 		}
 	}
 	return errors.Join(problems...)
 }
 
 // apply writes a file if it differs; with verify, that is an error.
-func apply(root, name string, content []byte, verify bool) (changed bool, err error) {
+func apply(root, name string, content []byte, verify bool) error {
 	path := filepath.Join(root, filepath.FromSlash(name))
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+		return err
 	}
 	if err == nil && bytes.Equal(old, content) {
-		return false, nil
+		return nil
 	}
 	if verify {
-		return false, fmt.Errorf("%s is stale: run make generate", name)
+		return fmt.Errorf("%s is stale: run make generate", name)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return false, err
+		return err
 	}
-	return true, os.WriteFile(path, content, 0o644)
+	return os.WriteFile(path, content, 0o644)
 }
 
 // leftovers removes the pages of rules that are no more; with verify, each is an error.

@@ -1,0 +1,73 @@
+# Everything here needs Go, git and make, and a way to download Go modules. Nothing else.
+
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+BENCHSTAT    = golang.org/x/perf/cmd/benchstat@latest
+MODULES      = . test/controlplane/build
+FUZZTIME     = 30s
+COUNT        = 6
+
+.DEFAULT_GOAL = help
+.PHONY: help demo test run build control-plane generate verify lint bench bench-webhook bench-memory oracle fuzz new-rule clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## start a real API server with Portcullis before it, and watch it refuse, repair and explain
+	@go run ./test/demo
+
+test: control-plane ## run all tests: unit, property, fixtures, and end to end against a real API server
+	go vet ./...
+	go test ./...
+	go test -C test/controlplane/build .
+
+run: ## answer reviews by the state that examples/cluster describes, on 127.0.0.1:9443
+	@echo 'Try, in another terminal:'
+	@echo '  curl -sk https://127.0.0.1:9443/validate -H "Content-Type: application/json" --data @examples/review.json'
+	@go run ./cmd/portcullis serve --snapshot examples/cluster --bind-address 127.0.0.1:9443 --health-bind-address 127.0.0.1:8081 --metrics-bind-address 127.0.0.1:8080 --log-format text
+
+build: ## build bin/portcullis
+	CGO_ENABLED=0 go build -trimpath -o bin/portcullis ./cmd/portcullis
+
+control-plane: ## build etcd, kube-apiserver, kube-controller-manager and kubectl for the tests, once
+	@go run -C test/controlplane/build .
+
+generate: ## write what is made of the rules and of the configuration's types
+	@go run ./hack/generate
+	@go test ./pkg/config -run '^TestSchema' -update >/dev/null
+
+verify: ## fail if something generated is stale, or a rule lacks documentation or fixtures
+	@go run ./hack/generate -verify
+	@go test ./pkg/config -run '^TestSchema'
+
+lint: ## gofmt, go vet, staticcheck, govulncheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go run $(GOVULNCHECK) ./...
+
+bench: ## run the benchmarks and print them as a table (COUNT runs of each)
+	@mkdir -p bin
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./pkg/engine ./pkg/netset ./test/bench | tee bin/bench.txt
+	go run $(BENCHSTAT) bin/bench.txt
+
+bench-webhook: ## compare the webhook with two that do less, over HTTPS
+	go run ./test/bench/webhook
+
+bench-memory: ## measure the memory of 100,000 pods and 10,000 policies
+	go run ./test/bench/memory
+
+oracle: ## compare a million connections with the brute-force evaluator
+	go test ./test/oracle -run TestReachAgreesWithOracle -timeout 60m -oracle.connections=1000000
+
+fuzz: ## fuzz each target for FUZZTIME
+	@set -e; for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$f); do \
+	    echo "$$(dirname $$f) $$target"; go test ./$$(dirname $$f) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME); \
+	  done; done
+
+new-rule: ## write the beginnings of a rule: make new-rule ID=open-door
+	@go run ./hack/newrule $(ID)
+
+clean: ## remove what was built
+	rm -rf bin
