@@ -1,0 +1,150 @@
+// Package arch tests the layout of the module: the direction of imports, and a few habits that a compiler does not ask for.
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/portcullis-dev/portcullis/"
+
+// floors are the packages from the ground up. A package imports only from floors below its own.
+var floors = [][]string{
+	{"pkg/netset"},
+	{"pkg/finding"},
+	{"pkg/model"},
+	{"pkg/reach"},
+	{"pkg/rule"},
+	{"pkg/rules"},
+	{"pkg/engine"},
+	{"pkg/verdict"},
+	{"pkg/mutate"},
+	{"pkg/config"},
+	{"pkg/source/manifest", "pkg/source/cluster"},
+	{"pkg/report", "pkg/metrics"},
+	{"pkg/admission"},
+	{"certs"},
+	{"pkg/server/registration"},
+	{"pkg/server"},
+	{"cmd/portcullis"},
+}
+
+// pure are the packages that neither do I/O nor know of time, clients or servers.
+var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/rule", "pkg/rules", "pkg/engine", "pkg/verdict", "pkg/mutate"}
+
+// impure are what they do not import.
+var impure = []string{"os", "net/http", "log", "log/slog", "k8s.io/client-go", "k8s.io/klog", "sigs.k8s.io/controller-runtime"}
+
+type listed struct {
+	ImportPath, Dir string
+	Imports         []string
+	GoFiles         []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	command := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", module+"...")
+	command.Stderr = os.Stderr
+	text, err := command.Output()
+	require.NoError(t, err)
+	var out []listed
+	for decoder := json.NewDecoder(bytes.NewReader(text)); ; {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return out
+		} else if err != nil {
+			require.NoError(t, err)
+		}
+		p.ImportPath = strings.TrimPrefix(p.ImportPath, module)
+		out = append(out, p)
+	}
+}
+
+func floorOf(path string) int {
+	return slices.IndexFunc(floors, func(floor []string) bool { return slices.Contains(floor, path) })
+}
+
+func isTool(path string) bool {
+	return strings.HasPrefix(path, "test/") || strings.HasPrefix(path, "hack/")
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range packages(t) {
+		if isTool(p.ImportPath) {
+			continue
+		}
+		own := floorOf(p.ImportPath)
+		assert.GreaterOrEqual(t, own, 0, "%s has no floor in test/arch: give it one", p.ImportPath)
+		for _, imported := range p.Imports {
+			path, ours := strings.CutPrefix(imported, module)
+			if !ours {
+				continue
+			}
+			assert.False(t, isTool(path), "%s imports %s, which is for tests", p.ImportPath, path)
+			assert.Less(t, floorOf(path), own, "%s imports %s, which is not below it", p.ImportPath, path)
+		}
+	}
+}
+
+func TestTheEngineIsPure(t *testing.T) {
+	for _, p := range packages(t) {
+		if !slices.Contains(pure, p.ImportPath) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			for _, not := range impure {
+				assert.False(t, imported == not || strings.HasPrefix(imported, not+"/"), "%s imports %s", p.ImportPath, imported)
+			}
+		}
+		eachFile(t, p, func(name string, file *ast.File) {
+			ast.Inspect(file, func(n ast.Node) bool {
+				if call, ok := n.(*ast.SelectorExpr); ok && call.Sel.Name == "Now" {
+					x, isName := call.X.(*ast.Ident)
+					assert.False(t, isName && x.Name == "time", "%s asks for the time: it is to be given", name)
+				}
+				return true
+			})
+		})
+	}
+}
+
+func TestFilesAreShortAndNothingHappensByImportingThem(t *testing.T) {
+	const longest = 420
+	for _, p := range packages(t) {
+		assert.NotContains(t, []string{"util", "utils", "common", "helpers"}, filepath.Base(p.ImportPath), "%s says nothing by its name", p.ImportPath)
+		for _, name := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, name))
+			require.NoError(t, err)
+			assert.LessOrEqual(t, bytes.Count(text, []byte("\n")), longest, "%s/%s has grown too long", p.ImportPath, name)
+		}
+		eachFile(t, p, func(name string, file *ast.File) {
+			for _, d := range file.Decls {
+				f, ok := d.(*ast.FuncDecl)
+				assert.False(t, ok && f.Recv == nil && f.Name.Name == "init", "%s has a func init", name)
+			}
+		})
+	}
+}
+
+func eachFile(t *testing.T, p listed, do func(name string, file *ast.File)) {
+	t.Helper()
+	for _, name := range p.GoFiles {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		do(p.ImportPath+"/"+name, file)
+	}
+}
