@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -84,9 +85,9 @@ func violating(name string) *networkingv1.NetworkPolicy {
 	}
 }
 
-// certificate writes a certificate for the loopback address into a folder, so that Portcullis has the same one after a restart, and
-// the API server trusts it from the first moment.
-func certificate(t *testing.T) string {
+// certificate writes a certificate for the loopback address into the folder, and yields it in PEM. With it, Portcullis has the same one
+// after a restart, and the API server trusts it from the first moment.
+func certificate(t *testing.T, dir string) []byte {
 	t.Helper()
 	source, err := certs.NewSelfSigned([]string{"127.0.0.1"}, time.Now())
 	require.NoError(t, err)
@@ -96,14 +97,51 @@ func certificate(t *testing.T) string {
 	require.NoError(t, err)
 	bundle, err := source.CABundle()
 	require.NoError(t, err)
-	dir := t.TempDir()
 	for name, content := range map[string][]byte{
 		"tls.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
 		"tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), "ca.crt": bundle,
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
-	return dir
+	return bundle
+}
+
+func TestANewCertificateInTheFilesIsServedAndRegistered(t *testing.T) {
+	s := newScene(t)
+	dir := t.TempDir()
+	certificate(t, dir)
+	shared.guard.Stop()
+	again(t, "--cert-source=files", "--cert-dir="+dir)
+	t.Cleanup(func() {
+		shared.guard.Stop()
+		again(t)
+	})
+	s.refused(policy("open", "api", openIngress), apply, "internet-ingress")
+
+	renewed := certificate(t, dir)
+	eventually(t, "the new one is registered", func(ctx context.Context) bool {
+		found, err := shared.cluster.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, "portcullis", metav1.GetOptions{})
+		require.NoError(t, err)
+		return bytes.Equal(found.Webhooks[0].ClientConfig.CABundle, renewed)
+	})
+	eventually(t, "the new one is trusted", func(context.Context) bool {
+		return s.kubectl(policy("narrow", "api", narrowIngress), apply...).code == 0
+	})
+}
+
+func TestTheRegistrationFollowsTheConfiguration(t *testing.T) {
+	t.Cleanup(func() { newScene(t).reconfigured("ratchet: true") })
+	newScene(t).reconfigured("mutations: {policyTypes: false, namespaceNameLabel: false, namespaceLabels: {team: none}}\nexemptions: {namespaces: [elsewhere]}")
+	api := shared.cluster.Client.AdmissionregistrationV1()
+	eventually(t, "the mutating webhooks are those that are needed", func(ctx context.Context) bool {
+		found, err := api.MutatingWebhookConfigurations().Get(ctx, "portcullis", metav1.GetOptions{})
+		require.NoError(t, err)
+		return len(found.Webhooks) == 1 && found.Webhooks[0].Name == "namespaces.portcullis.dev" &&
+			strings.Contains(found.Webhooks[0].MatchConditions[2].Expression, "'team' in object.metadata.labels")
+	})
+	found, err := api.ValidatingWebhookConfigurations().Get(within(t), "portcullis", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"kube-system", "kube-public", "kube-node-lease", "elsewhere"}, found.Webhooks[0].NamespaceSelector.MatchExpressions[0].Values)
 }
 
 func TestThereIsNoTimeAfterAStartInWhichAViolatingPolicyIsAdmitted(t *testing.T) {
@@ -118,7 +156,9 @@ func TestThereIsNoTimeAfterAStartInWhichAViolatingPolicyIsAdmitted(t *testing.T)
 		_, err := shared.cluster.Client.CoreV1().Pods(s.namespace).Create(within(t), pod, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
-	args := []string{"--cert-source=files", "--cert-dir=" + certificate(t)}
+	dir := t.TempDir()
+	certificate(t, dir)
+	args := []string{"--cert-source=files", "--cert-dir=" + dir}
 	shared.guard.Stop()
 	again(t, args...)
 	t.Cleanup(func() {
@@ -190,8 +230,8 @@ func TestADryRunOfTheClusterAdmitsTellsAndCounts(t *testing.T) {
 	s := newScene(t)
 	s.pod("api", 9090)
 	s.refused(policy("api", "api", openIngress), apply, "internet-ingress")
-	s.reconfigured("audit")
-	t.Cleanup(func() { s.reconfigured("enforce") })
+	s.reconfigured("mode: audit")
+	t.Cleanup(func() { s.reconfigured("ratchet: true") })
 	series := func(mode string) string {
 		return `portcullis_denials_total{mode="` + mode + `",namespace="` + s.namespace + `",rule="internet-ingress"}`
 	}
@@ -200,18 +240,18 @@ func TestADryRunOfTheClusterAdmitsTellsAndCounts(t *testing.T) {
 	assert.Equal(t, 1.0, metrics(t).Sum(series("enforce")))
 	s.audited(`"networkpolicies.portcullis.dev/mode":"audit"`, `"networkpolicies.portcullis.dev/would-deny":"internet-ingress"`)
 
-	require.NoError(t, os.WriteFile(configFile(), []byte("mode: asleep"), 0o600))
+	require.NoError(t, configure("mode: asleep"))
 	eventually(t, "a bad configuration is counted", func(context.Context) bool {
 		return metrics(t).Sum(`portcullis_config_reloads_total{result="failure"}`) > 0
 	})
 	s.admitted(policy("another", "api", openIngress), apply, "would be denied")
 }
 
-// reconfigured changes the mode and waits until the new configuration is in force.
-func (s *scene) reconfigured(mode string) {
+// reconfigured changes the configuration and waits until the new one is in force.
+func (s *scene) reconfigured(text string) {
 	s.t.Helper()
 	const reloads = `portcullis_config_reloads_total{result="success"}`
 	before := metrics(s.t).Sum(reloads)
-	require.NoError(s.t, configure(mode))
+	require.NoError(s.t, configure(text))
 	eventually(s.t, "the configuration is read again", func(context.Context) bool { return metrics(s.t).Sum(reloads) > before })
 }

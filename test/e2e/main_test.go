@@ -65,7 +65,7 @@ func runAll(ctx context.Context, m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer shared.cluster.Stop()
-	if err := configure("enforce"); err != nil {
+	if err := configure("ratchet: true"); err != nil {
 		return 0, err
 	}
 	starting, cancel := context.WithTimeout(ctx, startTime)
@@ -79,9 +79,9 @@ func runAll(ctx context.Context, m *testing.M) (int, error) {
 
 func configFile() string { return filepath.Join(shared.dir, "guard.yaml") }
 
-// configure writes the configuration of all tests.
-func configure(mode string) error {
-	return os.WriteFile(configFile(), []byte("ratchet: true\nmode: "+mode+"\n"), 0o600)
+// configure writes the configuration.
+func configure(text string) error {
+	return os.WriteFile(configFile(), []byte(text+"\n"), 0o600)
 }
 
 func logFile() string { return filepath.Join(shared.dir, "portcullis.log") }

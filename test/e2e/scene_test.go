@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -234,11 +233,4 @@ func (s *scene) inAuditLog(parts ...string) bool {
 func (s *scene) audited(parts ...string) {
 	s.t.Helper()
 	eventually(s.t, strings.Join(parts, " and ")+" in the audit log", func(context.Context) bool { return s.inAuditLog(parts...) })
-}
-
-var serverLine = regexp.MustCompile(`(?m)^(\s*server: ).*$`)
-
-// replaceServer is the kubeconfig with another API server.
-func replaceServer(kubeconfig []byte, url string) []byte {
-	return serverLine.ReplaceAll(kubeconfig, []byte("${1}"+url))
 }

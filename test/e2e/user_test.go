@@ -17,6 +17,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/portcullis-dev/portcullis/test/controlplane"
 	"github.com/portcullis-dev/portcullis/test/guard"
@@ -111,12 +113,25 @@ func TestMetricsAreForThoseWhomTheClusterLetsReadThem(t *testing.T) {
 
 func TestAStartThatCannotBeSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	user, err := shared.cluster.User("stranger")
-	require.NoError(t, err)
-	nowhere := filepath.Join(t.TempDir(), "kubeconfig")
-	text, err := os.ReadFile(user.Kubeconfig)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(nowhere, replaceServer(text, "https://127.0.0.1:1"), 0o600))
+	dir := t.TempDir()
+	changed := func(name string, change func(*clientcmdapi.Config)) string {
+		kubeconfig, err := clientcmd.LoadFromFile(shared.cluster.Admin.Kubeconfig)
+		require.NoError(t, err)
+		change(kubeconfig)
+		path := filepath.Join(dir, name)
+		require.NoError(t, clientcmd.WriteToFile(*kubeconfig, path))
+		return path
+	}
+	nowhere := changed("nowhere", func(c *clientcmdapi.Config) {
+		for _, cluster := range c.Clusters {
+			cluster.Server = "https://127.0.0.1:1"
+		}
+	})
+	wrong := changed("wrong", func(c *clientcmdapi.Config) {
+		for name := range c.AuthInfos {
+			c.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: "wrong"}
+		}
+	})
 	for name, c := range map[string]struct {
 		args []string
 		want string
@@ -125,6 +140,8 @@ func TestAStartThatCannotBeSaysWhatToDo(t *testing.T) {
 			[]string{"--kubeconfig=/nowhere/kubeconfig"}, "cannot use --kubeconfig /nowhere/kubeconfig: "},
 		"if the API server cannot be reached, then its address is told": {
 			[]string{"--kubeconfig=" + nowhere}, "the API server at https://127.0.0.1:1 cannot be reached: start it, or name the kubeconfig of another with --kubeconfig: "},
+		"if the credentials are wrong, then that is told": {
+			[]string{"--kubeconfig=" + wrong}, "does not accept the credentials: give those of a user of the cluster with --kubeconfig"},
 		"if a port is taken, then the flag is named": {
 			[]string{"--kubeconfig=" + shared.cluster.Admin.Kubeconfig, "--bind-address=" + shared.guard.Addresses.Webhook}, "choose another with --bind-address"},
 	} {
