@@ -61,6 +61,7 @@ func TestTheDiffTellsWhatAChangeOpensAndCloses(t *testing.T) {
 			[]string{"closes: * → shop/db-1 every port, but what rules allow (1 pod)"}},
 		"a rule taken away closes ports": {[]string{denyAll}, fromOps, "", model.Delete, []string{"closes: ops/prometheus-1 → shop/web-1 TCP/9100 (2 pods)"}},
 		"every pod of the cluster":       {[]string{denyAll}, "", fromAnyPod, model.Create, []string{"opens: */* → shop/* TCP/80 (3 pods)"}},
+		"every address, pods' included":  {[]string{denyAll}, "", strings.Replace(internet, "8.0.0.0/8", "0.0.0.0/0", 1), model.Create, []string{"opens: 0.0.0.0/0 → shop/web-1 TCP/80 (2 pods)"}},
 		"addresses":                      {[]string{denyAll}, "", internet, model.Create, []string{"opens: 8.0.0.0/8 → shop/web-1 TCP/80 (2 pods)"}},
 		"egress that the other side does not let in opens nothing": {[]string{denyAll, noEgress}, "", toDB, model.Create, nil},
 		"egress is from the policy's pods":                         {[]string{noEgress}, "", toDB, model.Create, []string{"opens: shop/web-1 → shop/db-1 TCP/5432 (2 pods)"}},

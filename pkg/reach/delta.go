@@ -168,13 +168,16 @@ func (w *deltas) toEveryPod(v *View, c *model.PodClass) netset.Ports {
 	for _, p := range isolating {
 		for i := range p.Rules[w.direction] {
 			r := &p.Rules[w.direction][i]
-			if r.AllPeers() || slices.ContainsFunc(r.Peers, everyPod) {
+			if r.AllPeers() || slices.ContainsFunc(r.Peers, everyPod) || v.MatchAddrs(r.External, unaddressed).Every {
 				out = out.Union(w.portsOn(r, c))
 			}
 		}
 	}
 	return out
 }
+
+// unaddressed is a pod of which no address is known.
+var unaddressed = Endpoint{Class: &model.PodClass{}}
 
 func everyPod(p model.Peer) bool {
 	return p.NamespaceSelector != nil && p.NamespaceSelector.AlwaysTrueForNamespaces() && (p.PodSelector == nil || p.PodSelector.AlwaysTrue())
@@ -213,6 +216,9 @@ func (w *deltas) addresses(c *model.PodClass, everyoneBefore, everyoneAfter nets
 					out = append(out, group{opens: opens, peer: "*", peers: allIPs + allPods, ports: both, more: more})
 					everyone, g.ports = everyone.Minus(both), g.ports.Minus(both)
 				}
+			}
+			if part.Addrs.ContainsAll(netset.PrivateRanges()) { // the pods' addresses are among them
+				everyone = everyone.Minus(g.ports)
 			}
 			if !g.ports.IsEmpty() {
 				out = append(out, g)
