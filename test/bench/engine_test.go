@@ -8,9 +8,10 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/engine"
 	"github.com/portcullis-dev/portcullis/pkg/model"
-	"github.com/portcullis-dev/portcullis/pkg/rule"
+	"github.com/portcullis-dev/portcullis/pkg/rules"
 	"github.com/portcullis-dev/portcullis/test/bench"
 )
 
@@ -52,5 +53,41 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-var _ = engine.New
-var _ = rule.Configured{}
+// BenchmarkEvaluate judges changes with all rules, in a namespace of 50 pods and 10 policies.
+func BenchmarkEvaluate(b *testing.B) {
+	cfg, err := config.Load(nil, "", rules.Catalogue())
+	require.NoError(b, err)
+	judge := engine.New(cfg.Rules)
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "app-5"}}
+	compile := func(spec networkingv1.NetworkPolicySpec) *model.Policy {
+		return model.CompilePolicy(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: bench.SubjectNamespace, Name: "policy-5"}, Spec: spec}, model.Authored{})
+	}
+	open := bench.Spec(selector, 5, 3, 1_000)
+	open.Ingress = append(open.Ingress, networkingv1.NetworkPolicyIngressRule{From: []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0"}}}})
+	narrowed := bench.Spec(selector, 5, 2, 1_000)
+	old := compile(bench.Spec(selector, 5, 3, 1_000))
+	for _, c := range []struct {
+		name   string
+		change model.Change
+	}{
+		{"update", model.Change{Operation: model.Update, OldPolicy: old, NewPolicy: compile(narrowed)}},
+		{"open", model.Change{Operation: model.Update, OldPolicy: old, NewPolicy: compile(open)}},
+		{"delete", model.Change{Operation: model.Delete, OldPolicy: old}},
+	} {
+		for _, pods := range sizes {
+			snapshot := cluster(b, pods)
+			b.Run(fmt.Sprintf("change=%s/pods=%d", c.name, pods), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					judge.Evaluate(snapshot, c.change)
+				}
+			})
+			b.Run(fmt.Sprintf("change=%s/diff/pods=%d", c.name, pods), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					judge.Diff(snapshot, c.change)
+				}
+			})
+		}
+	}
+}

@@ -9,27 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis-dev/portcullis/pkg/admission"
-	"github.com/portcullis-dev/portcullis/pkg/engine"
-	"github.com/portcullis-dev/portcullis/pkg/finding"
-	"github.com/portcullis-dev/portcullis/pkg/model"
-	"github.com/portcullis-dev/portcullis/pkg/mutate"
-	"github.com/portcullis-dev/portcullis/pkg/verdict"
 	"github.com/portcullis-dev/portcullis/test/bench"
 )
 
 func BenchmarkHandler(b *testing.B) {
-	snapshot := cluster(b, 10_000)
-	guard := &admission.Guard{
-		Engine:    engine.New(nil),
-		Defaults:  verdict.Levels{Enforce: finding.Baseline, Warn: finding.Restricted, Audit: finding.Restricted},
-		Ratchet:   true,
-		Mutations: mutate.Config{PolicyTypes: true, NamespaceNameLabel: "networking/namespace"},
-	}
-	h := admission.New(admission.Options{
-		State: func() (*model.Snapshot, bool) { return snapshot, true },
-		Guard: func() *admission.Guard { return guard },
-	})
+	h, err := bench.Handler(bench.Size{Namespaces: 1_000, Pods: 10_000, Policies: 10_000})
+	require.NoError(b, err)
 	for _, path := range []string{"/validate", "/mutate"} {
 		for _, rules := range bench.RuleCounts {
 			for _, operation := range bench.Operations {
