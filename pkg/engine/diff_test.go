@@ -70,6 +70,8 @@ func TestTheDiffTellsWhatAChangeOpensAndCloses(t *testing.T) {
 			[]string{"opens: shop/* → shop/db-1 TCP/5433 (1 pod)", "closes: shop/* → shop/db-1 TCP/5432 (1 pod)"}},
 		"an update of the podSelector": {nil, fromShop, strings.Replace(fromShop, "app: db", "app: web", 1), model.Update,
 			[]string{"closes: * → shop/web-1 every port, but what rules allow (2 pods)", "opens: * → shop/db-1 every port, some of it allowed before (1 pod)"}},
+		"an update of the podSelector among isolated pods": {[]string{denyAll}, fromShop, strings.Replace(fromShop, "app: db", "app: web", 1), model.Update,
+			[]string{"opens: shop/* → shop/web-1 TCP/5432 (2 pods)", "closes: shop/* → shop/db-1 TCP/5432 (1 pod)"}},
 		"pods that do not exist": {nil, "", strings.Replace(fromShop, "app: db", "app: none", 1), model.Create, nil},
 		"an object as it stands": {nil, fromShop, fromShop, model.Exists, nil},
 	} {

@@ -107,14 +107,13 @@ func (e *Engine) Diff(prior *model.Snapshot, c model.Change) []string {
 	if c.Operation == model.Exists || c.Policy() == nil {
 		return nil
 	}
-	deltas := reach.Deltas(reach.NewView(prior), reach.NewView(prior.With(c)), c)
+	deltas, more := reach.Deltas(reach.NewView(prior), reach.NewView(prior.With(c)), c, mostDeltas)
 	var out []string
-	for i, d := range deltas {
-		if i == mostDeltas {
-			out[i-1] += fmt.Sprintf(", and %d more", len(deltas)-mostDeltas)
-			break
-		}
+	for _, d := range deltas {
 		out = append(out, d.String())
+	}
+	if more > 0 {
+		out[len(out)-1] += fmt.Sprintf(", and %d more", more)
 	}
 	return out
 }

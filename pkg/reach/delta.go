@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
@@ -23,7 +22,9 @@ type Delta struct {
 	// (if it opens).
 	More bool
 
-	peers float64 // how many there are on the other side, to order by
+	peers   float64      // how many there are on the other side, to order by
+	outside netset.Addrs // the other side, if it is addresses; its text is made when it is shown
+	egress  bool
 }
 
 // String is "opens: shop/* → shop/db TCP/5432 (3 pods)".
@@ -48,29 +49,40 @@ const (
 	mostPairs          = 1024
 )
 
-// Deltas are what a change of a policy opens and closes, the largest first. before and after are the views of the cluster
-// before and after it. Among pods, both sides count.
-func Deltas(before, after *View, c model.Change) []Delta {
+// Deltas are what a change of a policy opens and closes, the largest first, at most so many, and how many more there are.
+// before and after are the views of the cluster before and after it. Among pods, both sides count.
+func Deltas(before, after *View, c model.Change, most int) (deltas []Delta, more int) {
 	if c.Operation == model.Exists || c.Policy() == nil {
-		return nil
+		return nil, 0
 	}
 	var out []Delta
 	pairs := 0
 	for _, d := range model.Directions {
-		w := deltas{before: before, after: after, change: c, direction: d, pairs: &pairs}
+		w := comparison{before: before, after: after, change: c, direction: d, pairs: &pairs}
 		if w.unchanged() {
 			continue
 		}
 		out = append(out, w.all()...)
 	}
 	slices.SortStableFunc(out, func(a, b Delta) int { return cmp.Compare(b.weight(), a.weight()) })
-	return out
+	more = max(len(out)-most, 0)
+	out = out[:len(out)-more]
+	for i := range out {
+		switch d := &out[i]; {
+		case d.outside.IsEmpty():
+		case d.egress:
+			d.To = d.outside.Short(2)
+		default:
+			d.From = d.outside.Short(2)
+		}
+	}
+	return out, more
 }
 
 func (d *Delta) weight() float64 { return d.peers * float64(d.Pods) * float64(d.Ports.Size()) }
 
-// deltas finds the deltas of one direction.
-type deltas struct {
+// comparison finds the deltas of one direction.
+type comparison struct {
 	before, after *View
 	change        model.Change
 	direction     model.Direction
@@ -78,7 +90,7 @@ type deltas struct {
 }
 
 // unchanged says whether the old and the new policy say the same for the direction.
-func (w *deltas) unchanged() bool {
+func (w *comparison) unchanged() bool {
 	old, now := w.change.OldPolicy, w.change.NewPolicy
 	switch {
 	case w.change.Operation == model.Update && old != nil && now != nil:
@@ -89,22 +101,25 @@ func (w *deltas) unchanged() bool {
 	}
 }
 
-// versions are the policy before and after the change, as far as it isolates in the direction.
-func (w *deltas) versions() []*model.Policy {
-	var out []*model.Policy
+// versions are the policy before and after the change, as far as it isolates in the direction; nil if it does not.
+func (w *comparison) versions() (old, now *model.Policy) {
 	if p := w.change.OldPolicy; p != nil && w.change.Operation != model.Create && p.Isolates(w.direction) {
-		out = append(out, p)
+		old = p
 	}
 	if p := w.change.NewPolicy; p != nil && w.change.Operation != model.Delete && p.Isolates(w.direction) {
-		out = append(out, p)
+		now = p
 	}
-	return out
+	return old, now
 }
 
 // selected are the classes that either version selects.
-func (w *deltas) selected() []*model.PodClass {
+func (w *comparison) selected() []*model.PodClass {
 	var out []*model.PodClass
-	for _, p := range w.versions() {
+	old, now := w.versions()
+	for _, p := range []*model.Policy{old, now} {
+		if p == nil {
+			continue
+		}
 		for _, c := range w.after.Select(p).Classes {
 			if !c.Hypothetical && c.Count() > 0 && !slices.Contains(out, c) {
 				out = append(out, c)
@@ -119,17 +134,18 @@ type group struct {
 	classes []*model.PodClass
 	opens   bool
 	peer    string
+	outside netset.Addrs
 	peers   float64
 	ports   netset.Ports
 	more    bool
 }
 
-func (w *deltas) all() []Delta {
+func (w *comparison) all() []Delta {
 	var groups []group
 	add := func(g group, c *model.PodClass) {
 		for i := range groups {
 			o := &groups[i]
-			if o.opens == g.opens && o.peer == g.peer && o.more == g.more && o.ports.Equal(g.ports) {
+			if o.opens == g.opens && o.peer == g.peer && o.outside.Equal(g.outside) && o.more == g.more && o.ports.Equal(g.ports) {
 				o.classes = append(o.classes, c)
 				return
 			}
@@ -137,29 +153,28 @@ func (w *deltas) all() []Delta {
 		g.classes = []*model.PodClass{c}
 		groups = append(groups, g)
 	}
-	peers := w.peers()
 	for _, c := range w.selected() {
 		everyoneBefore, everyoneAfter := w.toEveryPod(w.before, c), w.toEveryPod(w.after, c)
 		for _, g := range w.addresses(c, everyoneBefore, everyoneAfter) {
 			add(g, c)
 		}
-		for _, g := range w.pods(c, peers, everyoneBefore.Union(everyoneAfter)) {
+		for _, g := range w.pods(c, everyoneBefore.Union(everyoneAfter)) {
 			add(g, c)
 		}
 	}
 	out := make([]Delta, len(groups))
 	for i, g := range groups {
 		subject := w.subject(g.classes)
-		out[i] = Delta{Opens: g.opens, From: g.peer, To: subject, Ports: g.ports, Pods: CountPods(g.classes), More: g.more, peers: g.peers}
+		out[i] = Delta{Opens: g.opens, From: g.peer, To: subject, Ports: g.ports, Pods: CountPods(g.classes), More: g.more, peers: g.peers, outside: g.outside}
 		if w.direction == model.Egress {
-			out[i].From, out[i].To = subject, g.peer
+			out[i].From, out[i].To, out[i].egress = subject, g.peer, true
 		}
 	}
 	return out
 }
 
 // toEveryPod is the ports that the class's policies allow for every pod of every namespace.
-func (w *deltas) toEveryPod(v *View, c *model.PodClass) netset.Ports {
+func (w *comparison) toEveryPod(v *View, c *model.PodClass) netset.Ports {
 	isolating := v.Isolating(c, w.direction)
 	if len(isolating) == 0 {
 		return netset.AllPorts()
@@ -183,7 +198,7 @@ func everyPod(p model.Peer) bool {
 	return p.NamespaceSelector != nil && p.NamespaceSelector.AlwaysTrueForNamespaces() && (p.PodSelector == nil || p.PodSelector.AlwaysTrue())
 }
 
-func (w *deltas) portsOn(r *model.Rule, c *model.PodClass) netset.Ports {
+func (w *comparison) portsOn(r *model.Rule, c *model.PodClass) netset.Ports {
 	if w.direction == model.Egress {
 		return r.Numeric
 	}
@@ -197,7 +212,7 @@ const (
 )
 
 // addresses are the groups of addresses outside of the cluster, and of every pod.
-func (w *deltas) addresses(c *model.PodClass, everyoneBefore, everyoneAfter netset.Ports) []group {
+func (w *comparison) addresses(c *model.PodClass, everyoneBefore, everyoneAfter netset.Ports) []group {
 	var out []group
 	old, now := w.before.External(c, w.direction), w.after.External(c, w.direction)
 	for _, opens := range []bool{true, false} {
@@ -209,9 +224,9 @@ func (w *deltas) addresses(c *model.PodClass, everyoneBefore, everyoneAfter nets
 		}
 		more := isolated && w.narrower(c, opens)
 		for _, part := range outside.Parts() {
-			g := group{opens: opens, peer: part.Addrs.Short(2), peers: float64(min(allIPs, sizeOf(part.Addrs))), ports: part.Ports}
+			g := group{opens: opens, outside: part.Addrs, peers: min(allIPs, sizeOf(part.Addrs)), ports: part.Ports}
 			if part.Addrs.Equal(netset.AllAddrs()) {
-				g.peer = "any address"
+				g.peer, g.outside = "any address", netset.Addrs{}
 				if both := part.Ports.Intersect(everyone); !both.IsEmpty() {
 					out = append(out, group{opens: opens, peer: "*", peers: allIPs + allPods, ports: both, more: more})
 					everyone, g.ports = everyone.Minus(both), g.ports.Minus(both)
@@ -239,7 +254,7 @@ func sizeOf(a netset.Addrs) float64 {
 
 // narrower says whether rules about some peers only allow something for the class, on the side of the change where it is
 // less open.
-func (w *deltas) narrower(c *model.PodClass, opens bool) bool {
+func (w *comparison) narrower(c *model.PodClass, opens bool) bool {
 	v := w.after
 	if opens {
 		v = w.before
@@ -254,107 +269,8 @@ func (w *deltas) narrower(c *model.PodClass, opens bool) bool {
 	return false
 }
 
-// peerSpace is a namespace with the classes that a changed rule may match.
-type peerSpace struct {
-	name    string
-	classes []*model.PodClass
-	whole   bool // these are all of the namespace's pods
-}
-
-// peers are the pods that the rules of either version select by labels, in at most mostPeerNamespaces namespaces.
-func (w *deltas) peers() []peerSpace {
-	spaces := map[string]map[*model.PodClass]bool{}
-	note := func(ns *model.Namespace, sel *model.Selector) {
-		for _, c := range ns.Classes {
-			if !c.HostNetwork && c.Count() > 0 && (sel == nil || sel.Matches(c.Labels)) {
-				if spaces[ns.Meta.Name] == nil {
-					spaces[ns.Meta.Name] = map[*model.PodClass]bool{}
-				}
-				spaces[ns.Meta.Name][c] = true
-			}
-		}
-	}
-	for _, p := range w.versions() {
-		for i := range p.Rules[w.direction] {
-			for j := range p.Rules[w.direction][i].Peers {
-				switch peer := &p.Rules[w.direction][i].Peers[j]; {
-				case peer.IPBlock != nil, everyPod(*peer):
-				case peer.NamespaceSelector == nil:
-					note(w.after.world.NamespaceOrImplied(p.Namespace), peer.PodSelector)
-				default:
-					for ns := range w.after.world.Select(peer.NamespaceSelector) {
-						if len(spaces) == mostPeerNamespaces {
-							break
-						}
-						note(ns, peer.PodSelector)
-					}
-				}
-			}
-		}
-	}
-	var out []peerSpace
-	for name, classes := range spaces {
-		s := peerSpace{name: name, whole: true}
-		for _, c := range w.after.world.Namespace(name).Classes {
-			if classes[c] {
-				s.classes = append(s.classes, c)
-			} else if !c.HostNetwork && c.Count() > 0 {
-				s.whole = false
-			}
-		}
-		out = append(out, s)
-	}
-	slices.SortFunc(out, func(a, b peerSpace) int { return strings.Compare(a.name, b.name) })
-	return out
-}
-
-// pods are the groups of pods that the rules select by labels, on ports that are not for everyone.
-func (w *deltas) pods(c *model.PodClass, spaces []peerSpace, everyone netset.Ports) []group {
-	var out []group
-	for _, s := range spaces {
-		var here []group
-		for _, peer := range s.classes {
-			if *w.pairs == mostPairs {
-				return out
-			}
-			*w.pairs++
-			opened, closed := w.between(c, peer)
-			for _, g := range []group{{opens: true, ports: opened.Minus(everyone)}, {ports: closed.Minus(everyone)}} {
-				if g.ports.IsEmpty() {
-					continue
-				}
-				at := slices.IndexFunc(here, func(o group) bool { return o.opens == g.opens && o.ports.Equal(g.ports) })
-				if at < 0 {
-					at, here = len(here), append(here, g)
-				}
-				here[at].classes = append(here[at].classes, peer)
-			}
-		}
-		for _, g := range here {
-			g.peer, g.peers = nameOf(s.name, g.classes, s.whole && len(g.classes) == len(s.classes)), float64(CountPods(g.classes))
-			g.classes = nil
-			out = append(out, g)
-		}
-	}
-	return out
-}
-
-// between is what the change opens and closes between the pods of c and of the peer.
-func (w *deltas) between(c, peer *model.PodClass) (opened, closed netset.Ports) {
-	end := Endpoint{Class: peer}
-	if w.before.Allowed(c, w.direction, end).Some.Equal(w.after.Allowed(c, w.direction, end).Some) {
-		return
-	}
-	from, to := peer, c
-	if w.direction == model.Egress {
-		from, to = c, peer
-	}
-	old, now := w.before.Between(from, to).Some, w.after.Between(from, to).Some
-	return now.Minus(old), old.Minus(now)
-}
-
 // subject is the name of classes of the policy's namespace.
-func (w *deltas) subject(classes []*model.PodClass) string {
+func (w *comparison) subject(classes []*model.PodClass) string {
 	namespace := w.change.Policy().Namespace
 	total := 0
 	for _, c := range w.after.world.NamespaceOrImplied(namespace).Classes {

@@ -157,10 +157,11 @@ func (v *View) External(c *model.PodClass, d model.Direction) netset.Conns {
 	policies := v.Isolating(c, d)
 	conns := netset.AllConns()
 	if len(policies) > 0 {
-		conns = netset.Conns{}
+		var parts []netset.Conns
 		for _, p := range policies {
-			conns = conns.Union(PolicyExternal(p, c, d))
+			parts = appendExternal(parts, p, c, d)
 		}
+		conns = netset.UnionConns(parts...)
 	}
 	if v.external == nil {
 		v.external = map[classDirection]netset.Conns{}
@@ -172,14 +173,19 @@ func (v *View) External(c *model.PodClass, d model.Direction) netset.Conns {
 // PolicyExternal is what the policy alone adds to the External set of the class: nothing if it does not isolate in the
 // direction, for then its rules of that direction have no effect.
 func PolicyExternal(p *model.Policy, c *model.PodClass, d model.Direction) netset.Conns {
+	return netset.UnionConns(appendExternal(nil, p, c, d)...)
+}
+
+func appendExternal(parts []netset.Conns, p *model.Policy, c *model.PodClass, d model.Direction) []netset.Conns {
 	if !p.Isolates(d) {
-		return netset.Conns{}
+		return parts
 	}
-	var conns netset.Conns
 	for i := range p.Rules[d] {
-		conns = conns.Union(RuleExternal(&p.Rules[d][i], c, d))
+		if r := &p.Rules[d][i]; !r.External.IsEmpty() {
+			parts = append(parts, RuleExternal(r, c, d))
+		}
 	}
-	return conns
+	return parts
 }
 
 // RuleExternal is what one rule adds to the External set of the class.
