@@ -44,6 +44,7 @@ taken for its state.`,
 			if err := p.prepareServe(&o, command.Flags().Changed); err != nil {
 				return err
 			}
+			server.TuneGC()
 			return server.Run(command.Context(), o.Options)
 		},
 	}
