@@ -259,11 +259,6 @@ func (o *object) networkPolicy(namespace string) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{ObjectMeta: o.meta(namespace), Spec: networkingv1.NetworkPolicySpec(*o.Spec)}
 }
 
-// compiled is the policy for the engine.
-func (o *object) compiled(namespace string, authored model.Authored) *model.Policy {
-	return model.CompilePolicy(o.networkPolicy(namespace), authored)
-}
-
 func (o *object) namespaceMeta() *model.NamespaceMeta {
 	return model.NewNamespaceMeta(&corev1.Namespace{
 		ObjectMeta: o.meta(""), Status: corev1.NamespaceStatus{Phase: o.Status.Phase},

@@ -25,7 +25,7 @@ import (
 
 // limit bounds every single wait, and poll is the time between two looks.
 const (
-	limit = time.Minute
+	limit = 3 * time.Minute
 	poll  = 20 * time.Millisecond
 )
 

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -147,7 +146,7 @@ func TestAStartThatCannotBeSaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			args := append([]string{"serve", "--health-bind-address=0", "--metrics-bind-address=0"}, c.args...)
 			text, err := exec.CommandContext(ctx, shared.binary, args...).CombinedOutput()
