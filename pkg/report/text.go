@@ -110,7 +110,11 @@ func (t *textWriter) finding(f *Finding) {
 	t.paragraph(textIndent, textIndent, f.Message)
 	t.excerpt(f)
 	if f.Witness != nil && !strings.Contains(f.Message, f.Witness.String()) {
-		t.field("proof", f.Witness.String(), green)
+		name := "proof"
+		if f.Witness.From == "" {
+			name = "pod"
+		}
+		t.field(name, f.Witness.String(), green)
 	}
 	if f.Fix != "" {
 		t.field("fix", f.Fix, green)

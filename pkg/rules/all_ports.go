@@ -113,7 +113,7 @@ func outsidePeer(r *model.Rule, d model.Direction, namespace string) (string, bo
 		switch {
 		case peer.IPBlock != nil:
 			if !peer.IPBlock.Addrs.IsEmpty() {
-				return peer.IPBlock.Addrs.Short(2), true
+				return peer.IPBlock.CIDR, true
 			}
 		case peer.NamespaceSelector != nil && !onlyNamespace(peer.NamespaceSelector, namespace):
 			return namespacesText(peer.NamespaceSelector), true

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/server"
 	"github.com/portcullis-dev/portcullis/test/bench"
 )
 
@@ -28,6 +29,7 @@ func main() {
 }
 
 func run(size bench.Size) error {
+	server.TuneGC() // as portcullis serve does
 	store := model.NewStore()
 	if err := bench.Generate(size, func(o bench.Object) error {
 		text, err := json.Marshal(o)
