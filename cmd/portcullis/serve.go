@@ -44,6 +44,7 @@ taken for its state.`,
 			if err := p.prepareServe(&o, command.Flags().Changed); err != nil {
 				return err
 			}
+			server.RedirectLibraries(o.Log)
 			server.TuneGC()
 			return server.Run(command.Context(), o.Options)
 		},
@@ -73,7 +74,6 @@ func (p program) prepareServe(o *serveOptions, given func(flag string) bool) err
 	if err != nil {
 		return usageError{fmt.Errorf("--log-format: %w", err)}
 	}
-	server.RedirectLibraries(log)
 	o.Log = log
 	if o.mode != "" {
 		if o.Mode, err = verdict.ParseMode(o.mode); err != nil {
