@@ -66,7 +66,7 @@ func (r *Result) policyTypes(in *PolicyInput) []networkingv1.PolicyType {
 	spec := &in.Object.Spec
 	if len(spec.PolicyTypes) == 0 {
 		types := []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
-		if spec.Egress != nil {
+		if authored := in.Authored(); spec.Egress != nil || authored.Known && authored.Rules[model.Egress] != model.WrittenNothing {
 			types = append(types, networkingv1.PolicyTypeEgress)
 		}
 		r.add(PolicyTypes, "portcullis: set spec.policyTypes to "+join(types)+", which the manifest leaves to be guessed",
