@@ -93,14 +93,16 @@ func (f *folder) WaitForSync(context.Context) error { return nil }
 
 // Run reads the manifests again when they change, until the context ends.
 func (f *folder) Run(ctx context.Context) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
+	watch := func() {}
+	var events <-chan fsnotify.Event
+	var lost <-chan error
+	if watcher, err := fsnotify.NewWatcher(); err != nil {
 		f.log.Warn("changes of the manifests are seen late", "path", f.path, "every", lookAgain.String(), "error", err.Error())
-		watcher = &fsnotify.Watcher{} // its channels are nil, and never tell anything
 	} else {
 		defer func() { _ = watcher.Close() }()
-		f.watch(watcher)
+		watch, events, lost = func() { f.watch(watcher) }, watcher.Events, watcher.Errors
 	}
+	watch()
 	ticker := time.NewTicker(lookAgain)
 	defer ticker.Stop()
 	quiet := time.NewTimer(settle) // they may have changed since they were first read
@@ -109,16 +111,17 @@ func (f *folder) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-watcher.Events:
+		case <-events:
 			quiet.Reset(settle)
-		case <-watcher.Errors: // events may have been lost
+			continue
+		case <-lost:
 			quiet.Reset(settle)
+			continue
 		case <-quiet.C:
-			f.watch(watcher)
-			f.reread(ctx)
 		case <-ticker.C:
-			f.reread(ctx)
 		}
+		watch()
+		f.reread(ctx)
 	}
 }
 

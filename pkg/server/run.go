@@ -191,8 +191,12 @@ func (s *server) started(ctx context.Context, server webhook.Server, ended <-cha
 	}
 }
 
+// registerAgain is the time after which a registration is tried again that failed.
+const registerAgain = 5 * time.Second
+
 // follow keeps the registration in step until ctx ends; an error is that of the server, which has ended.
 func (s *server) follow(ctx context.Context, ended <-chan error) error {
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -200,9 +204,12 @@ func (s *server) follow(ctx context.Context, ended <-chan error) error {
 		case err := <-ended:
 			return fmt.Errorf("answering reviews: %w", err)
 		case <-s.reregisters:
-			if err := s.registrar.register(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("the webhooks are registered as before", "error", err.Error())
-			}
+		case <-again:
+		}
+		again = nil
+		if err := s.register(ctx); err != nil {
+			again = time.After(registerAgain)
+			s.log.Error("the webhooks are registered as before; trying again", "error", err.Error())
 		}
 	}
 }
