@@ -40,31 +40,31 @@ import (
 type said struct{ rule, path, message string }
 
 // TestTheCommandLineAndTheWebhookFindTheSameInEveryFixture has `portcullis check` judge each fixture, and the webhook each of its
-// policies as one that is created where all the rest is there already. What the webhook tells is a denial's causes, or warnings;
+// policies and Namespaces as one that is created where all the rest is there already. What the webhook tells is a denial's causes, or warnings;
 // so each fixture is judged as it is configured, and again with nothing denied.
 func TestTheCommandLineAndTheWebhookFindTheSameInEveryFixture(t *testing.T) {
 	t.Parallel()
 	fixtures, err := filepath.Glob(filepath.Join(shared.root, "pkg", "rules", "testdata", "*", "*", "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, fixtures)
-	policies, findings := 0, 0
+	objects, findings := 0, 0
 	for _, path := range fixtures {
 		name, err := filepath.Rel(filepath.Join(shared.root, "pkg", "rules", "testdata"), path)
 		require.NoError(t, err)
 		for _, mode := range []string{"", "audit"} {
 			t.Run(strings.TrimSpace(name+" "+mode), func(t *testing.T) {
 				f := loadFixture(t, path, mode)
-				for _, np := range f.policies(t) {
-					inReport, inReview := f.checked(np), f.reviewed(t, np)
-					assert.ElementsMatch(t, inReport, completed(inReview, inReport), "%s/%s", np.typed.Namespace, np.typed.Name)
-					policies++
+				for _, w := range f.written(t) {
+					inReport, inReview := f.checked(w), f.reviewed(t, w)
+					assert.ElementsMatch(t, inReport, completed(inReview, inReport), "%s", w.subject())
+					objects++
 					findings += len(inReport)
 				}
 			})
 		}
 	}
 	assert.Greater(t, findings, len(fixtures)/4, "the test is worth something")
-	t.Logf("%d fixtures, %d policies judged, %d findings told by both", len(fixtures), policies, findings)
+	t.Logf("%d fixtures, %d objects judged, %d findings told by both", len(fixtures), objects, findings)
 }
 
 type fixture struct {
@@ -112,16 +112,24 @@ func loadFixture(t *testing.T, path, mode string) *fixture {
 	return f
 }
 
-// written is a policy as its author wrote it, and as the API server reads it.
+// written is an object as its author wrote it, and as the API server reads it.
 type written struct {
 	manifest []byte // JSON
-	typed    *networkingv1.NetworkPolicy
+	policy   *networkingv1.NetworkPolicy
+	space    *corev1.Namespace // if it is no policy
 }
 
-// policies are those of the fixture that the API server would take into a namespace.
-func (f *fixture) policies(t *testing.T) []written {
+func (w *written) subject() finding.Subject {
+	if w.policy != nil {
+		return finding.Subject{Kind: finding.KindNetworkPolicy, Namespace: w.policy.Namespace, Name: w.policy.Name}
+	}
+	return finding.Subject{Kind: finding.KindNamespace, Name: w.space.Name}
+}
+
+// written are the policies and Namespaces of the fixture.
+func (f *fixture) written(t *testing.T) []*written {
 	t.Helper()
-	var out []written
+	var out []*written
 	var add func(document []byte)
 	add = func(document []byte) {
 		var header struct {
@@ -132,16 +140,20 @@ func (f *fixture) policies(t *testing.T) []written {
 		for _, item := range header.Items {
 			add(item)
 		}
-		if header.Kind != "NetworkPolicy" {
+		w := &written{manifest: document}
+		switch header.Kind {
+		case "NetworkPolicy":
+			require.NoError(t, json.Unmarshal(document, &w.policy))
+			if w.policy.Namespace == "" {
+				w.policy.Namespace = metav1.NamespaceDefault
+			}
+			defaulted(w.policy)
+		case "Namespace":
+			require.NoError(t, json.Unmarshal(document, &w.space))
+		default:
 			return
 		}
-		np := &networkingv1.NetworkPolicy{}
-		require.NoError(t, json.Unmarshal(document, np))
-		if np.Namespace == "" {
-			np.Namespace = metav1.NamespaceDefault
-		}
-		defaulted(np)
-		out = append(out, written{document, np})
+		out = append(out, w)
 	}
 	for _, document := range regexp.MustCompile(`(?m)^---.*$`).Split(string(f.text), -1) {
 		text, err := yaml.YAMLToJSON([]byte(document))
@@ -177,12 +189,11 @@ func defaulted(np *networkingv1.NetworkPolicy) {
 	}
 }
 
-// checked is what the command line finds in the policy, of what is told at admission, too.
-func (f *fixture) checked(np written) []said {
+// checked is what the command line finds in the object, of what is told at admission, too.
+func (f *fixture) checked(w *written) []said {
 	var mine []report.Finding
 	for _, found := range f.report.Findings {
-		s := found.Subject
-		if s.Kind == "NetworkPolicy" && s.Namespace == np.typed.Namespace && s.Name == np.typed.Name {
+		if found.Subject == w.subject() {
 			mine = append(mine, found)
 		}
 	}
@@ -230,10 +241,10 @@ func completed(told, all []said) []said {
 
 var warning = regexp.MustCompile(`^portcullis: (?:would be denied: |provisional: )?([a-z-]+)(?: at (\S+))?: (.*)$`)
 
-// reviewed is what the webhook tells of the policy, as kubectl apply creates it.
-func (f *fixture) reviewed(t *testing.T, np written) []said {
+// reviewed is what the webhook tells of the object, as kubectl apply creates it.
+func (f *fixture) reviewed(t *testing.T, w *written) []said {
 	t.Helper()
-	response := f.review(t, np)
+	response := f.review(t, w)
 	var out []said
 	if !response.Allowed {
 		for _, cause := range response.Result.Details.Causes {
@@ -251,16 +262,57 @@ func (f *fixture) reviewed(t *testing.T, np written) []said {
 	return out
 }
 
-func (f *fixture) review(t *testing.T, np written) *admissionv1.AdmissionResponse {
+// without is the state of the fixture without the object.
+func (f *fixture) without(t *testing.T, w *written) *model.Snapshot {
 	t.Helper()
-	at := slices.IndexFunc(f.input.Policies, func(p *model.Policy) bool { return p.Namespace == np.typed.Namespace && p.Name == np.typed.Name })
-	require.GreaterOrEqual(t, at, 0)
 	// Where manifests do not tell which DNS a cluster has, policies that allow OpenShift's do, the one that is judged among them; a
 	// cluster tells by itself.
 	facts := *f.input.Store.Snapshot(f.config.Facts).Facts()
-	require.NoError(t, f.input.Store.Delete("NetworkPolicy", np.typed.Namespace, np.typed.Name))
+	subject := w.subject()
+	require.NoError(t, f.input.Store.Delete(subject.Kind, subject.Namespace, subject.Name))
 	snapshot := f.input.Store.Snapshot(facts)
-	f.input.Store.SetPolicy(f.input.Policies[at])
+	for _, p := range f.input.Policies {
+		f.input.Store.SetPolicy(p)
+	}
+	for _, ns := range f.input.Namespaces {
+		f.input.Store.SetNamespace(ns)
+	}
+	return snapshot
+}
+
+// request is the API server's question about creating the object.
+func (w *written) request(t *testing.T) *admissionv1.AdmissionRequest {
+	t.Helper()
+	request := &admissionv1.AdmissionRequest{UID: "1", Operation: admissionv1.Create, Name: w.subject().Name}
+	var object metav1.Object
+	if w.policy != nil {
+		np := w.policy.DeepCopy()
+		np.APIVersion, np.Kind = "networking.k8s.io/v1", "NetworkPolicy"
+		request.Resource = metav1.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"}
+		request.Namespace, object = np.Namespace, np
+	} else {
+		ns := w.space.DeepCopy()
+		ns.APIVersion, ns.Kind = "v1", "Namespace"
+		request.Resource = metav1.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+		request.Namespace, object = ns.Name, ns
+	}
+	annotations := object.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	if _, exported := annotations[model.LastApplied]; !exported {
+		annotations[model.LastApplied] = string(w.manifest)
+	}
+	object.SetAnnotations(annotations)
+	raw, err := json.Marshal(object)
+	require.NoError(t, err)
+	request.Object = runtime.RawExtension{Raw: raw}
+	return request
+}
+
+func (f *fixture) review(t *testing.T, w *written) *admissionv1.AdmissionResponse {
+	t.Helper()
+	snapshot := f.without(t, w)
 	var ids []string
 	for _, r := range rules.Catalogue().All() {
 		ids = append(ids, r.ID)
@@ -273,23 +325,8 @@ func (f *fixture) review(t *testing.T, np written) *admissionv1.AdmissionRespons
 			return true, nil // the command line knows no user, and honours every exemption
 		},
 	})
-	object := np.typed.DeepCopy()
-	object.APIVersion, object.Kind = "networking.k8s.io/v1", "NetworkPolicy"
-	if object.Annotations == nil {
-		object.Annotations = map[string]string{}
-	}
-	if _, exported := object.Annotations[model.LastApplied]; !exported {
-		object.Annotations[model.LastApplied] = string(np.manifest)
-	}
-	raw, err := json.Marshal(object)
-	require.NoError(t, err)
 	body, err := json.Marshal(admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
-		Request: &admissionv1.AdmissionRequest{
-			UID: "1", Operation: admissionv1.Create, Namespace: object.Namespace, Name: object.Name,
-			Resource: metav1.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
-			Object:   runtime.RawExtension{Raw: raw},
-		},
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: w.request(t),
 	})
 	require.NoError(t, err)
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, admission.ValidatePath, bytes.NewReader(body))
