@@ -16,8 +16,8 @@ import (
 const SettingsPrefix = "portcullis.dev/"
 
 // CompilePolicy applies the API server's defaults to a NetworkPolicy and compiles it. It never fails: what an API server
-// would refuse is read as older servers stored it (CIDRs masked and decimal), or else matches nothing; ValidatePolicy says
-// what is wrong. The object is not kept.
+// would refuse is read as older servers stored it (CIDRs masked and decimal), or else matches nothing; what is wrong is told
+// where manifests are read. The object is not kept.
 func CompilePolicy(np *networkingv1.NetworkPolicy, authored Authored) *Policy {
 	p := &Policy{
 		Namespace:   namespaceOf(np),
