@@ -99,12 +99,13 @@ func compileRule(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.Ne
 	r := Rule{Numeric: netset.AllPorts(), External: netset.AllAddrs()}
 	if len(ports) > 0 {
 		r.Ports = make([]PortSpec, len(ports))
-		r.Numeric = netset.Ports{}
+		numbers := make([]netset.Ports, len(ports))
 		for i := range ports {
 			r.Ports[i] = compilePort(&ports[i])
-			r.Numeric = r.Numeric.Union(r.Ports[i].Numbers)
+			numbers[i] = r.Ports[i].Numbers
 			r.Named = r.Named || r.Ports[i].Name != ""
 		}
+		r.Numeric = netset.UnionPorts(numbers...)
 	}
 	if len(peers) > 0 {
 		r.Peers = make([]Peer, len(peers))
@@ -173,8 +174,12 @@ func compilePeer(peer *networkingv1.NetworkPolicyPeer) Peer {
 
 func compileIPBlock(b *networkingv1.IPBlock) *IPBlock {
 	out := &IPBlock{CIDR: b.CIDR, Except: b.Except, Addrs: addrsOf(b.CIDR)}
-	for _, e := range b.Except {
-		out.Addrs = out.Addrs.Minus(addrsOf(e))
+	if len(b.Except) > 0 {
+		excepted := make([]netset.Addrs, len(b.Except))
+		for i, e := range b.Except {
+			excepted[i] = addrsOf(e)
+		}
+		out.Addrs = out.Addrs.Minus(netset.UnionAddrs(excepted...))
 	}
 	return out
 }

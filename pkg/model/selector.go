@@ -308,13 +308,17 @@ func (t term) String() string {
 	return fmt.Sprintf("%s,%s notin (%s)", t.key, t.key, values)
 }
 
-// FormatLabels is labels for people: "app=web,tier=front", or "no labels".
+// FormatLabels is labels for people: "app=web,tier=front", the first few of many, or "no labels".
 func FormatLabels(labels map[string]string) string {
+	const most = 6
 	if len(labels) == 0 {
 		return "no labels"
 	}
-	parts := make([]string, 0, len(labels))
+	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if len(parts) == most {
+			return fmt.Sprintf("%s and %d more labels", strings.Join(parts, ","), len(labels)-most)
+		}
 		parts = append(parts, key+"="+labels[key])
 	}
 	return strings.Join(parts, ",")

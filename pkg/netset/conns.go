@@ -65,6 +65,9 @@ func (c Conns) Minus(d Conns) Conns {
 
 // combine applies op to the addresses of c and d on each port.
 func combine(c, d Conns, op func(Addrs, Addrs) Addrs) Conns {
+	if isMany(c, d) {
+		return combineMany(c, d, op)
+	}
 	var buf [8]Part
 	out := buf[:0]
 	for _, p := range c.parts {
@@ -125,6 +128,14 @@ func (c Conns) Contains(addr netip.Addr, port Port) bool {
 
 // ContainsAll says whether every connection of d is in c.
 func (c Conns) ContainsAll(d Conns) bool {
+	if isMany(c, d) {
+		all := true
+		along(runs(c.parts), runs(d.parts), func(_ span, a, b Addrs) bool {
+			all = a.ContainsAll(b)
+			return all
+		})
+		return all
+	}
 	for _, q := range d.parts {
 		missing := q.Ports.Size()
 		for _, p := range c.parts {
@@ -144,6 +155,14 @@ func (c Conns) ContainsAll(d Conns) bool {
 
 // Overlaps says whether c and d have a connection in common.
 func (c Conns) Overlaps(d Conns) bool {
+	if isMany(c, d) {
+		some := false
+		along(runs(c.parts), runs(d.parts), func(_ span, a, b Addrs) bool {
+			some = a.Overlaps(b)
+			return !some
+		})
+		return some
+	}
 	for _, p := range c.parts {
 		for _, q := range d.parts {
 			if p.Ports.Overlaps(q.Ports) && p.Addrs.Overlaps(q.Addrs) {
@@ -175,13 +194,14 @@ func (c Conns) AddrsOn(ports Ports) Addrs {
 
 // PortsOf is the ports on which at least one of addrs has a connection.
 func (c Conns) PortsOf(addrs Addrs) Ports {
-	var out Ports
+	var buf [8]Ports
+	found := buf[:0]
 	for _, p := range c.parts {
 		if p.Addrs.Overlaps(addrs) {
-			out = out.Union(p.Ports)
+			found = append(found, p.Ports)
 		}
 	}
-	return out
+	return UnionPorts(found...)
 }
 
 // Parts is the set as its canonical parts.

@@ -251,3 +251,38 @@ func TestConnsOperationsWithAPlainResultAllocateNothing(t *testing.T) {
 	requireNoAllocs(t, func() { _ = a.Equal(same) && a.Overlaps(b) && a.ContainsAll(b) })
 	require.False(t, got.IsEmpty())
 }
+
+func TestSetsOfManyPartsAreWalkedWithTheSameResults(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := newGrid()
+		a, b := drawPair(t, g.size())
+		c, d := g.conns(t, a), g.conns(t, b)
+		for name, op := range map[string]func(Addrs, Addrs) Addrs{"union": Addrs.Union, "intersect": Addrs.Intersect, "minus": Addrs.Minus} {
+			require.True(t, combine(c, d, op).Equal(combineMany(c, d, op)), name)
+		}
+		all, some := true, false
+		along(runs(c.parts), runs(d.parts), func(_ span, x, y Addrs) bool {
+			all, some = all && x.ContainsAll(y), some || x.Overlaps(y)
+			return true
+		})
+		require.Equal(t, c.ContainsAll(d), all)
+		require.Equal(t, c.Overlaps(d), some)
+		parts := slices.Concat(c.parts, d.parts)
+		require.True(t, c.Union(d).Equal(unionMany(parts)))
+	})
+}
+
+func TestSetsOfThousandsOfPartsAreExact(t *testing.T) {
+	var sets []Conns
+	for i := range uint16(5_000) {
+		addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		sets = append(sets, ConnsOf(AddrsOfAddr(addr), PortRange(TCP, 1+i*3, 2+i*3)))
+	}
+	all := UnionConns(sets...)
+	require.Len(t, all.Parts(), 5_000)
+	odd := all.Minus(ConnsOf(AllAddrs(), PortRange(TCP, 1, 6_000)))
+	require.Len(t, odd.Parts(), 3_000)
+	require.True(t, all.ContainsAll(odd))
+	require.True(t, odd.Union(all).Equal(all))
+	require.True(t, all.Intersect(odd).Equal(odd))
+}

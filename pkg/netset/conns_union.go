@@ -24,11 +24,10 @@ func UnionConns(sets ...Conns) Conns {
 	if samePorts(parts) {
 		return ConnsOf(unionOfAddrs(parts), parts[0].Ports)
 	}
-	out := sweep(parts[:min(maxSweep, len(parts))])
-	for i := maxSweep; i < len(parts); i += maxSweep {
-		out = out.Union(sweep(parts[i:min(i+maxSweep, len(parts))]))
+	if len(parts) > maxSweep {
+		return unionMany(parts)
 	}
-	return out
+	return sweep(parts)
 }
 
 func samePorts(parts []Part) bool {

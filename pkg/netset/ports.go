@@ -108,11 +108,19 @@ func PortRange(p Protocol, lo, hi uint16) Ports {
 
 // UnionPorts is the union of all sets.
 func UnionPorts(sets ...Ports) Ports {
+	const few = 8
 	var out Ports
-	for _, p := range sets {
-		out = out.Union(p)
+	if len(sets) <= few {
+		for _, p := range sets {
+			out = out.Union(p)
+		}
+		return out
 	}
-	return out
+	var raw []span
+	for _, p := range sets {
+		raw = append(raw, p.s...)
+	}
+	return Ports{canonical(raw)}
 }
 
 // Union is the ports of p or q.

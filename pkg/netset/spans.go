@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+	"sort"
 )
 
 // num is an unsigned 128-bit number.
@@ -85,6 +86,9 @@ func (s spans) containsAll(t spans) bool {
 	}
 	i := 0
 	for _, want := range t {
+		if len(s) > farApart*len(t) {
+			i += s[i:].from(want.lo)
+		}
 		for i < len(s) && s[i].hi.less(want.lo) {
 			i++
 		}
@@ -95,7 +99,26 @@ func (s spans) containsAll(t spans) bool {
 	return true
 }
 
+// farApart is how many times larger than the other a set is that is searched rather than walked.
+const farApart = 16
+
+// from is the index of the first span that does not end before n, found by halving.
+func (s spans) from(n num) int {
+	return sort.Search(len(s), func(i int) bool { return !s[i].hi.less(n) })
+}
+
 func (s spans) overlaps(t spans) bool {
+	if len(s) < len(t) {
+		s, t = t, s
+	}
+	if len(s) > farApart*len(t) {
+		for _, x := range t {
+			if i := s.from(x.lo); i < len(s) && !x.hi.less(s[i].lo) {
+				return true
+			}
+		}
+		return false
+	}
 	for i, j := 0, 0; i < len(s) && j < len(t); {
 		switch {
 		case s[i].hi.less(t[j].lo):

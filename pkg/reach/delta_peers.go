@@ -46,10 +46,10 @@ func (w *comparison) peers(c *model.PodClass) []*peerSpace {
 			}
 		}
 	}
-	each := func(p *model.Policy, skip func(*model.Rule) bool, add func(*peerPods, netset.Ports)) {
+	each := func(p, other *model.Policy, add func(*peerPods, netset.Ports)) {
 		for i := range p.Rules[w.direction] {
 			r := &p.Rules[w.direction][i]
-			if skip(r) {
+			if other != nil && sameIn(other.Rules[w.direction], i, r) {
 				continue
 			}
 			ports := w.portsOn(r, c)
@@ -84,22 +84,24 @@ func (w *comparison) peers(c *model.PodClass) []*peerSpace {
 		now = nil
 	}
 	if old != nil {
-		each(old, sameIn(now, w.direction), func(p *peerPods, ports netset.Ports) { p.old = p.old.Union(ports) })
+		each(old, now, func(p *peerPods, ports netset.Ports) { p.old = p.old.Union(ports) })
 	}
 	if now != nil {
-		each(now, sameIn(old, w.direction), func(p *peerPods, ports netset.Ports) { p.now = p.now.Union(ports) })
+		each(now, old, func(p *peerPods, ports netset.Ports) { p.now = p.now.Union(ports) })
 	}
 	slices.SortFunc(out, func(a, b *peerSpace) int { return strings.Compare(a.name, b.name) })
 	return out
 }
 
-// sameIn says of a rule whether the other version of the policy has one that says the same.
-func sameIn(other *model.Policy, d model.Direction) func(*model.Rule) bool {
-	return func(r *model.Rule) bool {
-		return other != nil && slices.ContainsFunc(other.Rules[d], func(o model.Rule) bool {
-			return model.SameRules([]model.Rule{o}, []model.Rule{*r})
-		})
-	}
+// nearby is how far rules are looked for from where they stood: more than a hand inserts or takes out at once.
+const nearby = 64
+
+// sameIn says whether the rules of the other version have one that says the same as r, the rule number i of its own version.
+func sameIn(rules []model.Rule, i int, r *model.Rule) bool {
+	from, to := max(i-nearby, 0), min(i+nearby+1, len(rules))
+	return from < to && slices.ContainsFunc(rules[from:to], func(o model.Rule) bool {
+		return model.SameRules([]model.Rule{o}, []model.Rule{*r})
+	})
 }
 
 // pods are the groups of pods that the rules select by labels, on ports that are not for everyone.

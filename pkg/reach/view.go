@@ -90,11 +90,14 @@ func (v *View) Select(p *model.Policy) *Selection {
 // a name will stand for is not known: each gets one that neither the policy nor a Service beside it speaks of, from the top.
 func (v *View) namedPorts(p *model.Policy) []model.ContainerPort {
 	var out []model.ContainerPort
-	var taken netset.Ports
+	var numbers []netset.Ports
 	for i := range p.Rules[model.Ingress] {
 		r := &p.Rules[model.Ingress][i]
 		if !r.AllPorts() {
-			taken = taken.Union(r.Numeric)
+			numbers = append(numbers, r.Numeric)
+		}
+		if !r.Named {
+			continue
 		}
 		for _, spec := range r.Ports {
 			port := model.ContainerPort{Name: spec.Name, Port: netset.Port{Protocol: spec.Protocol}}
@@ -106,6 +109,7 @@ func (v *View) namedPorts(p *model.Policy) []model.ContainerPort {
 	if len(out) == 0 {
 		return nil
 	}
+	taken := netset.UnionPorts(numbers...)
 	for _, svc := range v.world.NamespaceOrImplied(p.Namespace).Services {
 		for _, port := range svc.Ports {
 			taken = taken.Union(netset.PortsOf(netset.Port{Protocol: port.Port.Protocol, Number: port.Target}))

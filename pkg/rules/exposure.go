@@ -130,11 +130,11 @@ func classesOf(openings []opening) crowd {
 
 // ports are the ports of all the openings that the rule finds fault with.
 func portsOf(openings []opening) netset.Ports {
-	var out netset.Ports
+	sets := make([]netset.Ports, len(openings))
 	for i := range openings {
-		out = out.Union(openings[i].unjustified.PortsOf(netset.AllAddrs()))
+		sets[i] = openings[i].unjustified.PortsOf(netset.AllAddrs())
 	}
-	return out
+	return netset.UnionPorts(sets...)
 }
 
 // proof is one connection that proves the opening: to a port that the pods declare, if one is open, and with an address that
@@ -179,11 +179,18 @@ func (c *culprit) path() *field.Path {
 	return peerPath(c.direction, c.rule, c.peers[0]).Child("ipBlock", "cidr")
 }
 
-// culprits are the rules of the direction that let any of the openings through, in their order.
+// culprits are the rules of the direction that let any of the openings through, in their order, and no more than it takes to
+// see that there are too many for a fix.
 func culprits(policy *model.Policy, d model.Direction, openings []opening) []culprit {
 	var out []culprit
 	for i := range policy.Rules[d] {
 		r := &policy.Rules[d][i]
+		if r.External.IsEmpty() {
+			continue
+		}
+		if len(out) > mostFaults {
+			break
+		}
 		var addrs netset.Addrs
 		for j := range openings {
 			ports := r.Numeric

@@ -18,6 +18,17 @@ import (
 // The fix of an exposure finding takes the ipBlocks at fault out of their rules, and lets the same sources in again where
 // something exposes the pods. Nothing is opened that was closed.
 
+// mostFaults bounds the rules and the peers that a fix changes.
+const mostFaults = 64
+
+func tooMany(found []culprit) bool {
+	peers := 0
+	for i := range found {
+		peers += len(found[i].peers)
+	}
+	return len(found) > mostFaults || peers > mostFaults
+}
+
 // mostPeers bounds the peers that a fix writes: where more would be needed, a person had better think.
 const mostPeers = 16
 
@@ -72,10 +83,11 @@ func originText(o model.Origin) string {
 // keptBy is what of the culprit's connections is justified for every pod that the policy selects.
 func keptBy(policy *model.Policy, c *culprit, openings []opening) netset.Conns {
 	r := &policy.Rules[model.Ingress][c.rule]
-	kept := netset.ConnsOf(c.sources(r), r.Numeric)
+	sources := c.sources(r)
+	var kept netset.Conns
 	for i := range openings {
 		o := &openings[i]
-		named := netset.ConnsOf(c.sources(r), reach.PortsOn(r, o.class))
+		named := netset.ConnsOf(sources, reach.PortsOn(r, o.class))
 		if i == 0 {
 			kept = named
 		}
@@ -89,15 +101,18 @@ func (c *culprit) sources(r *model.Rule) netset.Addrs {
 	if r.AllPeers() {
 		return netset.AllAddrs()
 	}
-	var out netset.Addrs
-	for _, k := range c.peers {
-		out = out.Union(r.Peers[k].IPBlock.Addrs)
+	blocks := make([]netset.Addrs, len(c.peers))
+	for i, k := range c.peers {
+		blocks[i] = r.Peers[k].IPBlock.Addrs
 	}
-	return out
+	return netset.UnionAddrs(blocks...)
 }
 
 // patchOf is the fix as a JSON Patch, and what it keeps; ok is false if there is none that is short enough.
 func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch []finding.PatchOp, kept netset.Conns, ok bool) {
+	if tooMany(found) {
+		return nil, kept, false
+	}
 	var added []networkingv1.NetworkPolicyIngressRule
 	for i := range slices.Backward(found) {
 		c := &found[i]

@@ -122,6 +122,9 @@ func (s *internetEgressSettings) wide(conns netset.Conns) netset.Conns {
 // withoutPeers takes the peers at fault out of rules that have others; nothing where a rule would be left without any, for
 // what it is to allow instead is for its author to say.
 func withoutPeers(policy *model.Policy, found []culprit) []finding.PatchOp {
+	if tooMany(found) {
+		return nil
+	}
 	var patch []finding.PatchOp
 	for i := range found {
 		c := &found[len(found)-1-i]
