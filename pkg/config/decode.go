@@ -258,6 +258,9 @@ func (d *decoder) list(n *yaml.Node, into reflect.Value, at *field.Path) {
 		d.add(n, field.TypeInvalid(at, short(n), "must be a list, not "+describe(n)))
 		return
 	}
+	if len(n.Content) == 0 && into.IsNil() {
+		return // as if absent, which is how it is printed
+	}
 	out := reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
 		d.lines[at.Index(i).String()] = item.Line
