@@ -37,7 +37,8 @@ func (r *Report) Text(w io.Writer, o TextOptions) error {
 	return err
 }
 
-// bySubject groups findings in the order of their subjects, and orders those of one subject by what is done about them.
+// bySubject groups findings in the order of their subjects, those of which something is denied first, and orders those of one
+// subject by what is done about them.
 func bySubject(findings []Finding) [][]Finding {
 	var out [][]Finding
 	at := map[finding.Subject]int{}
@@ -53,6 +54,8 @@ func bySubject(findings []Finding) [][]Finding {
 	for _, group := range out {
 		slices.SortStableFunc(group, func(a, b Finding) int { return cmp.Compare(rank(a.Action), rank(b.Action)) })
 	}
+	denied := func(group []Finding) int { return min(rank(group[0].Action), 1) }
+	slices.SortStableFunc(out, func(a, b []Finding) int { return cmp.Compare(denied(a), denied(b)) })
 	return out
 }
 

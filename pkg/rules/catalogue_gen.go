@@ -7,37 +7,51 @@ import "github.com/portcullis-dev/portcullis/pkg/rule"
 // ids are the ids of all rules, sorted.
 func ids() []string {
 	return []string{
+		"admin-port",
 		"all-namespaces",
 		"all-ports",
+		"dns-any-destination",
 		"dns-blocked",
 		"dns-server-exposed",
 		"dns-udp-only",
 		"external-ingress",
+		"host-network",
 		"internet-egress",
 		"internet-ingress",
 		"invalid-setting",
 		"metadata-egress",
+		"namespace-not-isolated",
 		"policy-types-unset",
 		"rules-ignored",
+		"selects-nothing",
+		"service-port",
 		"unisolates-pods",
+		"unserved-port",
 	}
 }
 
 // all makes all rules, sorted by id.
 func all() []*rule.Rule {
 	return []*rule.Rule{
+		adminPort(),
 		allNamespaces(),
 		allPorts(),
+		dnsAnyDestination(),
 		dnsBlocked(),
 		dnsServerExposed(),
 		dnsUDPOnly(),
 		externalIngress(),
+		hostNetwork(),
 		internetEgress(),
 		internetIngress(),
 		invalidSetting(),
 		metadataEgress(),
+		namespaceNotIsolated(),
 		policyTypesUnset(),
 		rulesIgnored(),
+		selectsNothing(),
+		servicePort(),
 		unisolatesPods(),
+		unservedPort(),
 	}
 }

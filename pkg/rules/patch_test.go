@@ -37,11 +37,12 @@ func compact(value any) string {
 
 // opens are the rules whose fixes may open something, and the ports on which they may.
 var opens = map[string]netset.Ports{
-	"dns-blocked":  dnsPorts(53, 5353, 1053),
-	"dns-udp-only": dnsPorts(53, 5353, 1053),
+	"dns-blocked":  portsOf(53, 5353, 1053),
+	"dns-udp-only": portsOf(53, 5353, 1053),
+	"service-port": portsOf(5433, 8080, 8443), // the target ports of the fixtures
 }
 
-func dnsPorts(numbers ...uint16) netset.Ports {
+func portsOf(numbers ...uint16) netset.Ports {
 	var out netset.Ports
 	for _, n := range numbers {
 		out = out.Union(netset.PortRange(netset.UDP, n, n)).Union(netset.PortRange(netset.TCP, n, n))

@@ -193,7 +193,8 @@ func defaulted(np *networkingv1.NetworkPolicy) {
 func (f *fixture) checked(w *written) []said {
 	var mine []report.Finding
 	for _, found := range f.report.Findings {
-		if found.Subject == w.subject() {
+		// Some rules are about what stands, and not about the writing of it.
+		if found.Subject == w.subject() && found.Rule != "namespace-not-isolated" {
 			mine = append(mine, found)
 		}
 	}
