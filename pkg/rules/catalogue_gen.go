@@ -7,9 +7,11 @@ import "github.com/portcullis-dev/portcullis/pkg/rule"
 // ids are the ids of all rules, sorted.
 func ids() []string {
 	return []string{
+		"address-family-gap",
 		"admin-port",
 		"all-namespaces",
 		"all-ports",
+		"cluster-cidr",
 		"dns-any-destination",
 		"dns-blocked",
 		"dns-server-exposed",
@@ -20,6 +22,7 @@ func ids() []string {
 		"internet-ingress",
 		"invalid-setting",
 		"metadata-egress",
+		"named-port-unknown",
 		"namespace-not-isolated",
 		"policy-types-unset",
 		"rules-ignored",
@@ -33,9 +36,11 @@ func ids() []string {
 // all makes all rules, sorted by id.
 func all() []*rule.Rule {
 	return []*rule.Rule{
+		addressFamilyGap(),
 		adminPort(),
 		allNamespaces(),
 		allPorts(),
+		clusterCIDR(),
 		dnsAnyDestination(),
 		dnsBlocked(),
 		dnsServerExposed(),
@@ -46,6 +51,7 @@ func all() []*rule.Rule {
 		internetIngress(),
 		invalidSetting(),
 		metadataEgress(),
+		namedPortUnknown(),
 		namespaceNotIsolated(),
 		policyTypesUnset(),
 		rulesIgnored(),
