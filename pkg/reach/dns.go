@@ -70,7 +70,8 @@ func (v *View) reachesDNS(c *model.PodClass, server *model.DNSServer, protocol n
 	return best
 }
 
-// DNSClasses are the pods of one DNS server, or the pod that its selector demands where the snapshot has none.
+// DNSClasses are the pods of one DNS server, or the pod that its selector demands where the snapshot has none. That one has the
+// port names that CoreDNS has in Kubernetes' own manifests and in OpenShift's.
 func (v *View) DNSClasses(server *model.DNSServer) []*model.PodClass {
 	if server.PodSelector == nil {
 		return nil
@@ -84,8 +85,14 @@ func (v *View) DNSClasses(server *model.DNSServer) []*model.PodClass {
 		}
 	}
 	if len(out) == 0 && server.Namespace != "" {
+		var ports []model.ContainerPort
+		for _, number := range server.Ports {
+			ports = append(ports,
+				model.ContainerPort{Name: "dns-tcp", Port: netset.Port{Protocol: netset.TCP, Number: number}},
+				model.ContainerPort{Name: "dns", Port: netset.Port{Protocol: netset.UDP, Number: number}})
+		}
 		for _, labels := range server.PodSelector.Examples() {
-			out = append(out, model.NewHypothetical(server.Namespace, labels))
+			out = append(out, model.NewHypothetical(server.Namespace, labels, ports...))
 		}
 	}
 	return out

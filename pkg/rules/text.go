@@ -24,13 +24,14 @@ type crowd []*model.PodClass
 
 // who is the subject of a sentence: "3 pods", or "Pods with app=web" where there are none yet.
 func (c crowd) who() string {
-	if n := c.count(); n != 1 || c[0].Hypothetical {
-		if c[0].Hypothetical {
-			return c[0].Describe()
-		}
-		return fmt.Sprintf("%d pods", n)
+	switch n := c.count(); {
+	case c[0].Hypothetical:
+		return c[0].Describe()
+	case n == 0:
+		return "The pods of " + c[0].Template // which is scaled to zero
+	default:
+		return plural(n, "pod", "pods")
 	}
-	return "1 pod"
 }
 
 // verb is the verb that agrees with who: "accept" or "accepts".
