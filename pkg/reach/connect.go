@@ -1,6 +1,8 @@
 package reach
 
 import (
+	"slices"
+
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
@@ -131,10 +133,12 @@ type Side struct {
 	By []Grant
 }
 
-// Grant is one rule of a policy, counted from 0 as in spec.
+// Grant is one rule of a policy, and the first of its peers that lets the connection through, both counted from 0 as in spec.
 type Grant struct {
 	Policy *model.Policy
 	Rule   int
+	// Peer is -1 where the rule is for every peer, or where only several ipBlocks together hold all addresses of the pods.
+	Peer int
 }
 
 // Answer is whether one connection is allowed, and why.
@@ -183,11 +187,21 @@ func (v *View) side(subject Endpoint, d model.Direction, peer Endpoint, port net
 			}
 			if m.Every {
 				s.Allowed = Yes
-				s.By = append(s.By, Grant{p, i})
+				s.By = append(s.By, Grant{p, i, v.grantingPeer(p.Namespace, r, peer)})
 			} else {
 				s.Allowed = max(s.Allowed, Unknown)
 			}
 		}
 	}
 	return s
+}
+
+// grantingPeer is the first peer of the rule that matches all of the endpoint; -1 if none does by itself.
+func (v *View) grantingPeer(namespace string, r *model.Rule, e Endpoint) int {
+	return slices.IndexFunc(r.Peers, func(p model.Peer) bool {
+		if e.Outside() {
+			return p.IPBlock != nil && p.IPBlock.Addrs.Contains(e.Addr)
+		}
+		return v.MatchPeer(namespace, &p, e).Every
+	})
 }

@@ -110,3 +110,18 @@ func TestIfRulesMatchEveryPodOnlyTogetherThenEveryPodIsAllowed(t *testing.T) {
 	assert.True(t, allowed.Every.IsEmpty())
 	assert.True(t, allowed.Some.Equal(netset.AllPorts()))
 }
+
+func TestAnAnswerNamesThePolicyTheRuleAndThePeer(t *testing.T) {
+	p := newPair(t, model.Facts{}, dual1, dual2, `{policyTypes: [Ingress], ingress: [
+		{from: [{podSelector: {matchLabels: {app: other}}}]},
+		{from: [{podSelector: {matchLabels: {app: other}}}, {podSelector: {matchLabels: {app: from}}}], ports: [{port: 80}]},
+		{ports: [{port: 80}]}]}`)
+	answer := p.view.Connection(p.from, p.to, netset.Port{Protocol: netset.TCP, Number: 80})
+	require.Len(t, answer.Ingress.By, 2)
+	assert.Equal(t, "policy", answer.Ingress.By[0].Policy.Name)
+	assert.Equal(t, [2]int{1, 1}, [2]int{answer.Ingress.By[0].Rule, answer.Ingress.By[0].Peer})
+	assert.Equal(t, [2]int{2, -1}, [2]int{answer.Ingress.By[1].Rule, answer.Ingress.By[1].Peer}, "every peer")
+	outside := p.view.Connection(reach.Endpoint{Addr: netip.MustParseAddr("8.8.8.8")}, p.to, netset.Port{Protocol: netset.TCP, Number: 80})
+	require.Len(t, outside.Ingress.By, 1)
+	assert.Equal(t, -1, outside.Ingress.By[0].Peer)
+}
