@@ -71,18 +71,26 @@ func SameRules(a, b []Rule) bool {
 		return false
 	}
 	for i := range a {
-		if !a[i].Numeric.Equal(b[i].Numeric) || !a[i].External.Equal(b[i].External) || len(a[i].Peers) != len(b[i].Peers) || len(a[i].Ports) != len(b[i].Ports) {
+		if !SameRule(&a[i], &b[i]) {
 			return false
 		}
-		for j := range a[i].Ports {
-			if a[i].Ports[j].Name != b[i].Ports[j].Name || a[i].Ports[j].Protocol != b[i].Ports[j].Protocol || !a[i].Ports[j].Numbers.Equal(b[i].Ports[j].Numbers) {
-				return false
-			}
+	}
+	return true
+}
+
+// SameRule says whether two rules are the same after defaults, item by item.
+func SameRule(a, b *Rule) bool {
+	if len(a.Peers) != len(b.Peers) || len(a.Ports) != len(b.Ports) || !a.Numeric.Equal(b.Numeric) || !a.External.Equal(b.External) {
+		return false
+	}
+	for i := range a.Ports {
+		if a.Ports[i].Name != b.Ports[i].Name || a.Ports[i].Protocol != b.Ports[i].Protocol || !a.Ports[i].Numbers.Equal(b.Ports[i].Numbers) {
+			return false
 		}
-		for j := range a[i].Peers {
-			if !samePeer(&a[i].Peers[j], &b[i].Peers[j]) {
-				return false
-			}
+	}
+	for i := range a.Peers {
+		if !samePeer(&a.Peers[i], &b.Peers[i]) {
+			return false
 		}
 	}
 	return true

@@ -61,6 +61,16 @@ type Service struct {
 	ClusterIPs   netset.Addrs
 }
 
+// Selects says whether the Service selects pods with these labels. One without a selector selects none.
+func (s *Service) Selects(labels map[string]string) bool {
+	for key, value := range s.Selector {
+		if got, there := labels[key]; !there || got != value {
+			return false
+		}
+	}
+	return len(s.Selector) > 0
+}
+
 // ServicePort is one port of a Service and what it forwards to.
 type ServicePort struct {
 	Name string

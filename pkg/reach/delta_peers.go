@@ -98,10 +98,14 @@ const nearby = 64
 
 // sameIn says whether the rules of the other version have one that says the same as r, the rule number i of its own version.
 func sameIn(rules []model.Rule, i int, r *model.Rule) bool {
-	from, to := max(i-nearby, 0), min(i+nearby+1, len(rules))
-	return from < to && slices.ContainsFunc(rules[from:to], func(o model.Rule) bool {
-		return model.SameRules([]model.Rule{o}, []model.Rule{*r})
-	})
+	for away := range nearby {
+		for _, at := range [...]int{i - away, i + away} {
+			if at >= 0 && at < len(rules) && model.SameRule(&rules[at], r) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // pods are the groups of pods that the rules select by labels, on ports that are not for everyone.

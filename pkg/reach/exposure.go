@@ -31,7 +31,7 @@ type Exposure struct {
 func (v *View) Exposed(c *model.PodClass, o ExposureOptions) (exposures []Exposure, unresolved []*model.Service) {
 	ns := v.world.NamespaceOrImplied(c.Namespace)
 	for _, svc := range ns.Services {
-		if len(svc.Selector) == 0 || !selects(svc.Selector, c.Labels) {
+		if !svc.Selects(c.Labels) {
 			continue
 		}
 		found, all := exposuresOf(ns, svc, c, o)
@@ -48,15 +48,6 @@ func (v *View) Exposed(c *model.PodClass, o ExposureOptions) (exposures []Exposu
 		}
 	}
 	return exposures, unresolved
-}
-
-func selects(selector, labels map[string]string) bool {
-	for key, value := range selector {
-		if got, there := labels[key]; !there || got != value {
-			return false
-		}
-	}
-	return true
 }
 
 // exposuresOf says how one Service exposes the pods; all is false if a port name could not be resolved.

@@ -101,6 +101,11 @@ func runAdminPort(p *rule.Pass) {
 		return
 	}
 	s := rule.Settings[*adminPortSettings](p)
+	numbers := make([]netset.Ports, len(s.Numbers))
+	for i, n := range s.Numbers {
+		numbers[i] = netset.PortRange(netset.TCP, uint16(n), uint16(n))
+	}
+	known := netset.UnionPorts(numbers...)
 	for i := range policy.Rules[model.Ingress] {
 		r := &policy.Rules[model.Ingress][i]
 		peer, outside := s.outsidePeer(r, policy.Namespace)
@@ -110,7 +115,7 @@ func runAdminPort(p *rule.Pass) {
 		var pods crowd
 		var ports netset.Ports
 		for _, c := range p.Reach.Select(policy).Classes {
-			if open := s.adminPorts(r, c); !open.IsEmpty() {
+			if open := s.adminPorts(r, c, known); !open.IsEmpty() {
 				pods, ports = append(pods, c), ports.Union(open)
 			}
 		}
@@ -125,22 +130,19 @@ func runAdminPort(p *rule.Pass) {
 	}
 }
 
-// adminPorts are the ports of administration that the rule opens on the pods.
-func (s *adminPortSettings) adminPorts(r *model.Rule, c *model.PodClass) netset.Ports {
+// adminPorts are the ports of administration that the rule opens on the pods. known are those by number.
+func (s *adminPortSettings) adminPorts(r *model.Rule, c *model.PodClass, known netset.Ports) netset.Ports {
+	open := reach.PortsOn(r, c)
 	var admin netset.Ports
-	everything := r.Numeric.ContainsAll(netset.AllOf(netset.TCP))
+	if !r.Numeric.ContainsAll(netset.AllOf(netset.TCP)) {
+		admin = known.Intersect(open)
+	}
 	for _, declared := range c.Ports {
-		byNumber := declared.Port.Protocol == netset.TCP && slices.Contains(s.Numbers, int(declared.Port.Number))
-		if slices.Contains(s.Names, declared.Name) || byNumber {
+		if (slices.Contains(s.Names, declared.Name) || known.Contains(declared.Port)) && open.Contains(declared.Port) {
 			admin = admin.Union(netset.PortsOf(declared.Port))
 		}
 	}
-	if !everything {
-		for _, n := range s.Numbers {
-			admin = admin.Union(netset.PortRange(netset.TCP, uint16(n), uint16(n)))
-		}
-	}
-	return admin.Intersect(reach.PortsOn(r, c))
+	return admin
 }
 
 // outsidePeer is the first peer of the rule outside of the namespace and of those that may, for a sentence.

@@ -174,8 +174,7 @@ func mistaken(s *model.Snapshot, servers crowd, item *model.PortSpec) (*model.Se
 			return nil, netset.Port{}, false
 		}
 		for _, svc := range s.NamespaceOrImplied(c.Namespace).Services {
-			selector := model.SelectorOf(svc.Selector)
-			if len(svc.Selector) == 0 || !selector.Matches(c.Labels) {
+			if !svc.Selects(c.Labels) {
 				continue
 			}
 			for _, sp := range svc.Ports {

@@ -156,7 +156,7 @@ func (v *Verdict) Warnings() []string {
 // Warning is the finding as a warning of at most 256 characters; empty if it is not one to warn of. What is cut is cut
 // before the reference to the rule.
 func (d *Decided) Warning() string {
-	if !d.told {
+	if !d.warns() {
 		return ""
 	}
 	prefix := "portcullis: "
@@ -165,8 +165,6 @@ func (d *Decided) Warning() string {
 		prefix += "provisional: "
 	case d.Action == ActionUndetermined:
 		prefix += "undetermined: "
-	case d.Action != ActionWarn:
-		return ""
 	case d.WouldDeny:
 		prefix += "would be denied: "
 	case d.Kept:
@@ -174,6 +172,11 @@ func (d *Decided) Warning() string {
 	}
 	see := d.see()
 	return cut(prefix+d.head(), warningSafe-utf8.RuneCountInString(see)) + see
+}
+
+// warns says whether the finding is one to warn of.
+func (d *Decided) warns() bool {
+	return d.told && (d.Action == ActionProvisional || d.Action == ActionUndetermined || d.Action == ActionWarn)
 }
 
 // FitWarnings makes warnings fit into what an API server passes on: each is cut to 256 characters, and those beyond 4,096 in
@@ -227,7 +230,7 @@ func (v *Verdict) Decision() string {
 		return Denied
 	case v.Exempt != "" || len(v.with(ActionExempt)) > 0:
 		return Exempt
-	case len(v.where(func(d *Decided) bool { return d.Warning() != "" })) > 0:
+	case slices.ContainsFunc(v.Decided, func(d Decided) bool { return d.warns() }):
 		return Warned
 	}
 	return Allowed
