@@ -252,8 +252,8 @@ func sizeOf(a netset.Addrs) float64 {
 	return v4 + v6
 }
 
-// narrower says whether rules about some peers only allow something for the class, on the side of the change where it is
-// less open.
+// narrower says whether rules about some pods only allow something for the class, on the side of the change where it is less
+// open. Addresses are counted exactly.
 func (w *comparison) narrower(c *model.PodClass, opens bool) bool {
 	v := w.after
 	if opens {
@@ -261,7 +261,7 @@ func (w *comparison) narrower(c *model.PodClass, opens bool) bool {
 	}
 	for _, p := range v.Isolating(c, w.direction) {
 		for i := range p.Rules[w.direction] {
-			if r := &p.Rules[w.direction][i]; !r.AllPeers() {
+			if slices.ContainsFunc(p.Rules[w.direction][i].Peers, func(peer model.Peer) bool { return peer.IPBlock == nil && !everyPod(peer) }) {
 				return true
 			}
 		}

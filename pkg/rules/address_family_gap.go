@@ -106,11 +106,7 @@ func reportGap(p *rule.Pass, d model.Direction, i int, few netset.Addrs, open st
 		}
 	}
 	addr, _ := all.Witness()
-	w := finding.Witness{From: addr.String()}
-	if d == model.Egress {
-		w = finding.Witness{To: addr.String()}
-	}
-	p.Report(at, w, "The rule allows only %s of %s, and all of %s", few.Short(3), map[string]string{"IPv4": "IPv6", "IPv6": "IPv4"}[open], open).
+	p.Report(at, between(p, d, i, addr), "The rule allows only %s of %s, and all of %s", few.Short(3), map[string]string{"IPv4": "IPv6", "IPv6": "IPv4"}[open], open).
 		Fix("Restrict both families, or leave " + open + " out").
 		Covers(finding.Part{Key: d.Field() + " " + open, Conns: netset.ConnsOf(all, r.Numeric)})
 }

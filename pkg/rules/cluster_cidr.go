@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -77,6 +78,9 @@ spec:
   podCIDR: 10.244.0.0/16
 `
 
+// privateAddr stands for whatever addresses the cluster has.
+var privateAddr = netip.MustParseAddr("10.0.0.1")
+
 func runClusterCIDR(p *rule.Pass) {
 	policy := p.Change.NewPolicy
 	if policy == nil {
@@ -95,7 +99,7 @@ func runClusterCIDR(p *rule.Pass) {
 				switch {
 				case b == nil:
 				case known.IsEmpty() && b.Addrs.ContainsAll(netset.PrivateRanges()):
-					p.Report(peerPath(d, i, j).Child("ipBlock", "cidr"), finding.Witness{}, "%s holds all private addresses, and so the cluster's own", b.CIDR).
+					p.Report(peerPath(d, i, j).Child("ipBlock", "cidr"), between(p, d, i, privateAddr), "%s holds all private addresses, and so the cluster's own", b.CIDR).
 						Fix("Name pods by selectors, and leave the cluster's own ranges out by except").Covers(finding.Part{Key: d.Field()})
 				case known.IsEmpty() && b.Addrs.Overlaps(netset.PrivateRanges()):
 					p.Undetermined("Whether %s holds addresses of the cluster is not known: set cluster.cidrs in the configuration", b.CIDR)
@@ -119,15 +123,11 @@ func reportClusterCIDR(p *rule.Pass, d model.Direction, i, j int, facts *model.F
 		if !some {
 			continue
 		}
-		w := finding.Witness{From: addr.String()}
-		if d == model.Egress {
-			w = finding.Witness{To: addr.String()}
-		}
 		fix := "Name pods by podSelector and namespaceSelector instead"
 		if !own.addrs.ContainsAll(b.Addrs) {
 			fix = fmt.Sprintf("Name pods by selectors, and leave %s out by except", both.Short(2))
 		}
-		p.Report(peerPath(d, i, j).Child("ipBlock", "cidr"), w, "%s holds addresses of the cluster's %s (%s)", b.CIDR, own.what, both.Short(2)).Fix(fix).
+		p.Report(peerPath(d, i, j).Child("ipBlock", "cidr"), between(p, d, i, addr), "%s holds addresses of the cluster's %s (%s)", b.CIDR, own.what, both.Short(2)).Fix(fix).
 			Covers(finding.Part{Key: d.Field(), Conns: netset.ConnsOf(b.Addrs.Intersect(netset.UnionAddrs(facts.PodCIDRs, facts.ServiceCIDRs, facts.Nodes)), netset.AllPorts())})
 		return
 	}

@@ -2,10 +2,12 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
@@ -90,4 +92,25 @@ func rulePath(d model.Direction, i int) *field.Path { return spec(d.Field()).Ind
 // peerPath is the path of a peer, as in spec.ingress[0].from[0].
 func peerPath(d model.Direction, i, j int) *field.Path {
 	return rulePath(d, i).Child(d.PeersField()).Index(j)
+}
+
+// between is one connection that rule number i lets through, between the address and a pod that the policy selects.
+func between(p *rule.Pass, d model.Direction, i int, addr netip.Addr) finding.Witness {
+	policy := p.Change.NewPolicy
+	pods := p.Reach.Select(policy).Classes
+	if len(pods) == 0 {
+		return finding.Witness{}
+	}
+	ports := policy.Rules[d][i].Numeric
+	if d == model.Ingress {
+		ports = reach.PortsOn(&policy.Rules[d][i], pods[0])
+	}
+	w := finding.Witness{From: addr.String(), To: pods[0].Name()}
+	if d == model.Egress {
+		w = finding.Witness{From: pods[0].Name(), To: addr.String()}
+	}
+	if port, ok := ports.Witness(); ok {
+		w.Port = portText(port, pods[0])
+	}
+	return w
 }
