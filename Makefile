@@ -2,7 +2,7 @@
 
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.8.0
-BENCHSTAT    = golang.org/x/perf/cmd/benchstat@latest
+BENCHSTAT    = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 MODULES      = . test/controlplane/build
 FUZZTIME     = 30s
 COUNT        = 6
@@ -37,8 +37,7 @@ generate: ## write what is made of the rules and of the configuration's types
 	@go test ./pkg/config -run '^TestSchema' -update >/dev/null
 
 verify: ## fail if something generated is stale, or a rule lacks documentation or fixtures
-	@go run ./hack/generate -verify
-	@go test ./pkg/config -run '^TestSchema'
+	@stale=0; go run ./hack/generate -verify || stale=1; go test ./pkg/config -run '^TestSchema' || stale=1; exit $$stale
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
@@ -68,6 +67,7 @@ fuzz: ## fuzz each target for FUZZTIME
 
 new-rule: ## write the beginnings of a rule: make new-rule ID=open-door
 	@go run ./hack/newrule $(ID)
+	@$(MAKE) --no-print-directory generate
 
 clean: ## remove what was built
 	rm -rf bin

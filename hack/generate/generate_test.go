@@ -59,20 +59,36 @@ func TestIfARuleIsInTheWrongFileThenThatIsTold(t *testing.T) {
 }
 
 func TestWhatARuleLacksIsNamed(t *testing.T) {
-	r := &rule{ID: "open-door", Title: "Open", Why: unwritten + " why.", Finds: "What.", Remedy: "How."}
-	root := fstest.MapFS{}
+	root := fstest.MapFS{"pkg/rules/open_door.go": {Data: []byte("package rules\n\nconst why = \"Write here why.\"\n")}}
 	for _, name := range []string{"bad/1.yaml", "bad/2.yaml", "bad/3.yaml", "bad/4.yaml", "good/1.yaml", "good/2.yaml", "good/3.yaml", "good/3.before.yaml"} {
 		root["pkg/rules/testdata/open-door/"+name] = &fstest.MapFile{}
 	}
-	var told []string
-	for _, err := range lacking(root, r) {
-		told = append(told, err.Error())
-	}
+	root["pkg/rules/testdata/open-door/bad/1.yaml"].Data = []byte("# Say here what is true.\n")
 	assert.Equal(t, []string{
-		`rule open-door: its documentation still says "Write here why.": write it in pkg/rules/open_door.go`,
-		"rule open-door: pkg/rules/testdata/open-door/good has 3 of the fixtures that a rule needs at least, which are 4",
+		`rule open-door: pkg/rules/open_door.go:3 still says "Write here why.\"": write it`,
+		`rule open-door: pkg/rules/testdata/open-door/bad/1.yaml:1 still says "Say here what is true.": write it`,
+		"rule open-door: pkg/rules/testdata/open-door/good needs at least 4 fixtures and has 3: write 1 more",
 		"rule open-door: pkg/rules/testdata/open-door/findings.txt is missing: write it with go test ./pkg/rules -update, and read it",
-	}, told)
+	}, told(lacking(root, "open-door")))
+}
+
+func TestTheFirstRulesNeedFiveFixturesOfEachKind(t *testing.T) {
+	root := fstest.MapFS{
+		"pkg/rules/all_ports.go":                    {Data: []byte("package rules\n")},
+		"pkg/rules/testdata/all-ports/findings.txt": {Data: []byte("found")},
+	}
+	for _, name := range []string{"bad/1.yaml", "bad/2.yaml", "bad/3.yaml", "bad/4.yaml", "good/1.yaml", "good/2.yaml", "good/3.yaml", "good/4.yaml", "good/5.yaml"} {
+		root["pkg/rules/testdata/all-ports/"+name] = &fstest.MapFile{}
+	}
+	assert.Equal(t, []string{"rule all-ports: pkg/rules/testdata/all-ports/bad needs at least 5 fixtures and has 4: write 1 more"}, told(lacking(root, "all-ports")))
+}
+
+func told(errs []error) []string {
+	var out []string
+	for _, err := range errs {
+		out = append(out, err.Error())
+	}
+	return out
 }
 
 func TestStaleFilesAreToldAndWritten(t *testing.T) {
@@ -107,5 +123,5 @@ func TestStaleFilesAreToldAndWritten(t *testing.T) {
 	err = run(root, true, program)
 	assert.ErrorContains(t, err, "docs/rules/open-door.md is stale: run make generate")
 	assert.ErrorContains(t, err, "docs/rules/gone.md is about a rule that does not exist: run make generate")
-	assert.ErrorContains(t, err, "open-door/bad has 0 of the fixtures")
+	assert.ErrorContains(t, err, "open-door/bad needs at least 4 fixtures and has 0: write 4 more")
 }

@@ -55,7 +55,7 @@ func run(root string, verify bool, build func(root string) (portcullis, func(), 
 	problems = append(problems, leftovers(root, files, verify)...)
 	if verify {
 		for i := range rules {
-			problems = append(problems, lacking(os.DirFS(root), &rules[i])...)
+			problems = append(problems, lacking(os.DirFS(root), rules[i].ID)...)
 		}
 	}
 	return errors.Join(problems...)

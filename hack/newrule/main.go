@@ -1,4 +1,5 @@
-// Command newrule writes the beginnings of a rule: its file, and a bad and a good fixture.
+// Command newrule writes the beginnings of a rule: its file, and a bad and a good fixture. make new-rule generates its page and
+// its place in the list after that.
 package main
 
 import (
@@ -22,7 +23,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Printf("Write the rule in %s and its fixtures in %s. Then run make generate, and make verify tells what is lacking.\n", fileOf(os.Args[1]), fixturesOf(os.Args[1]))
+	fmt.Printf("Write the rule in %s and its fixtures in %s. make verify tells what is lacking.\n", fileOf(os.Args[1]), fixturesOf(os.Args[1]))
 }
 
 //go:embed templates
