@@ -65,7 +65,7 @@ func TestWhatARuleLacksIsNamed(t *testing.T) {
 	}
 	root["pkg/rules/testdata/open-door/bad/1.yaml"].Data = []byte("# Say here what is true.\n")
 	assert.Equal(t, []string{
-		`rule open-door: pkg/rules/open_door.go:3 still says "Write here why.\"": write it`,
+		`rule open-door: pkg/rules/open_door.go:3 still says "Write here why.": write it`,
 		`rule open-door: pkg/rules/testdata/open-door/bad/1.yaml:1 still says "Say here what is true.": write it`,
 		"rule open-door: pkg/rules/testdata/open-door/good needs at least 4 fixtures and has 3: write 1 more",
 		"rule open-door: pkg/rules/testdata/open-door/findings.txt is missing: write it with go test ./pkg/rules -update, and read it",

@@ -63,7 +63,8 @@ func left(root fs.FS, id, name string) []error {
 		number++
 		for _, words := range unwritten {
 			if at := strings.Index(strings.ToLower(line), words); at >= 0 {
-				out = append(out, fmt.Errorf("rule %s: %s:%d still says %q: write it", id, name, number, strings.TrimSpace(line[at:])))
+				text, _, _ := strings.Cut(strings.TrimSpace(line[at:]), `"`)
+				out = append(out, fmt.Errorf("rule %s: %s:%d still says %q: write it", id, name, number, text))
 			}
 		}
 	}
