@@ -68,6 +68,7 @@ func cutPrefix(s, prefix string) (string, bool) {
 type PatchOp struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
+	From  string `json:"from,omitempty"` // of move and copy
 	Value any    `json:"value,omitempty"`
 }
 

@@ -13,7 +13,8 @@ import (
 // cluster-cidr: an ipBlock that holds addresses of the cluster's own pods, Services or nodes.
 //
 // What it matches inside of the cluster depends on the CNI, and the addresses of pods do not last. Where the cluster's ranges are
-// not known, a block of all private addresses holds them, and whether one of some does is undetermined.
+// not known, a block of all private addresses holds them, and whether one of some does is undetermined, unless another block
+// of the policy is found already.
 func clusterCIDR() *rule.Rule {
 	return &rule.Rule{
 		ID: "cluster-cidr", Level: finding.Restricted, Severity: finding.Low,
@@ -88,6 +89,7 @@ func runClusterCIDR(p *rule.Pass) {
 	}
 	facts := p.World.Facts()
 	known := netset.UnionAddrs(facts.PodCIDRs, facts.ServiceCIDRs, facts.Nodes)
+	found, doubtful := false, ""
 	for _, d := range model.Directions {
 		if !policy.Isolates(d) {
 			continue
@@ -99,16 +101,21 @@ func runClusterCIDR(p *rule.Pass) {
 				switch {
 				case b == nil:
 				case known.IsEmpty() && b.Addrs.ContainsAll(netset.PrivateRanges()):
+					found = true
 					p.Report(peerPath(d, i, j).Child("ipBlock", "cidr"), between(p, d, i, privateAddr), "%s holds all private addresses, and so the cluster's own", b.CIDR).
 						Fix("Name pods by selectors, and leave the cluster's own ranges out by except").Covers(finding.Part{Key: d.Field()})
 				case known.IsEmpty() && b.Addrs.Overlaps(netset.PrivateRanges()):
-					p.Undetermined("Whether %s holds addresses of the cluster is not known: set cluster.cidrs in the configuration", b.CIDR)
-					return
+					if doubtful == "" {
+						doubtful = b.CIDR
+					}
 				case b.Addrs.Overlaps(known):
 					reportClusterCIDR(p, d, i, j, facts)
 				}
 			}
 		}
+	}
+	if doubtful != "" && !found {
+		p.Undetermined("Whether %s holds addresses of the cluster is not known: set cluster.cidrs in the configuration", doubtful)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // dns-any-destination: an egress rule that opens port 53 to a wide part of the public internet. Data leaves in the questions.
 //
-// Left out is the rule that allows everything on every port, which others speak of.
+// Left out is the rule that allows every destination on every port, or on every TCP port, which others speak of.
 func dnsAnyDestination() *rule.Rule {
 	return &rule.Rule{
 		ID: "dns-any-destination", Level: finding.Restricted, Severity: finding.Low,
@@ -23,7 +23,7 @@ func dnsAnyDestination() *rule.Rule {
 				"need the cluster's DNS, and no other.",
 			References: []rule.Reference{docsPolicies,
 				{Title: "MITRE ATT&CK T1071.004: Application Layer Protocol: DNS", URL: "https://attack.mitre.org/techniques/T1071/004/"}},
-			Finds:  "An egress rule that allows port 53, UDP or TCP, to a wide part of the public internet. The rule that allows everything is left to others.",
+			Finds:  "An egress rule that allows port 53, UDP or TCP, to a wide part of the public internet. The rule that allows every destination on every port is left to others.",
 			Remedy: "Allow port 53 to the cluster's DNS pods alone.",
 			Bad: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -56,7 +56,7 @@ func runDNSAnyDestination(p *rule.Pass) {
 	for i := range policy.Rules[model.Egress] {
 		r := &policy.Rules[model.Egress][i]
 		dns := r.Numeric.Intersect(port53())
-		if dns.IsEmpty() || r.AllPeers() && r.AllPorts() {
+		if dns.IsEmpty() || r.AllPeers() && r.Numeric.ContainsAll(netset.AllOf(netset.TCP)) {
 			continue
 		}
 		public := netset.Public(r.External).Minus(own)

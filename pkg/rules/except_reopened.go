@@ -125,12 +125,13 @@ func portsThrough(r *model.Rule, d model.Direction, c *model.PodClass) netset.Po
 }
 
 // reopener is who allows the addresses again, for a sentence, and what takes it back, if that is a peer of this policy that
-// holds nothing else.
+// holds nothing else, on no other ports.
 func reopener(p *rule.Pass, d model.Direction, i, j int, addrs netset.Addrs, c *model.PodClass) (string, []finding.PatchOp) {
 	policy := p.Change.NewPolicy
+	ports := portsThrough(&policy.Rules[d][i], d, c)
 	for at := range policy.Rules[d] {
 		r := &policy.Rules[d][at]
-		if !r.External.ContainsAll(addrs) || !portsThrough(r, d, c).ContainsAll(portsThrough(&policy.Rules[d][i], d, c)) {
+		if !r.External.ContainsAll(addrs) || !portsThrough(r, d, c).ContainsAll(ports) {
 			continue
 		}
 		for k := range r.Peers {
@@ -138,7 +139,7 @@ func reopener(p *rule.Pass, d model.Direction, i, j int, addrs netset.Addrs, c *
 			if b == nil || at == i && k == j || !b.Addrs.ContainsAll(addrs) {
 				continue
 			}
-			if addrs.ContainsAll(b.Addrs) && len(r.Peers) > 1 {
+			if addrs.ContainsAll(b.Addrs) && len(r.Peers) > 1 && ports.ContainsAll(portsThrough(r, d, c)) {
 				return peerPath(d, at, k).String(), []finding.PatchOp{{Op: "remove", Path: fmt.Sprintf("/spec/%s/%d/%s/%d", d.Field(), at, d.PeersField(), k)}}
 			}
 			return peerPath(d, at, k).String(), nil
@@ -146,9 +147,9 @@ func reopener(p *rule.Pass, d model.Direction, i, j int, addrs netset.Addrs, c *
 		return rulePath(d, at).String(), nil
 	}
 	for _, other := range p.Reach.Isolating(c, d) {
-		if other.Name != policy.Name && reach.PolicyExternal(other, c, d).AddrsOn(netset.AllPorts()).Overlaps(addrs) {
+		if other.Name != policy.Name && reach.PolicyExternal(other, c, d).ContainsAll(netset.ConnsOf(addrs, ports)) {
 			return "policy " + other.Subject().String(), nil
 		}
 	}
-	return "other rules together", nil
+	return "several rules or policies together", nil
 }

@@ -131,12 +131,13 @@ func judgeName(p *rule.Pass, d model.Direction, i, j int, servers crowd) {
 				numbers = numbers.Union(netset.PortsOf(declared.Port))
 			case declared.Name == item.Name:
 				otherProtocol = declared.Port.Protocol
-			case declared.Name != "":
+			case declared.Name != "" && declared.Port.Protocol == item.Protocol:
 				names = append(names, declared.Name)
 			}
 		}
 	}
 	w := finding.Witness{To: servers[0].Name()}
+	pointer := fmt.Sprintf("/spec/%s/%d/ports/%d", d.Field(), i, j)
 	name := item.Protocol.String() + "/" + item.Name
 	switch near, ok := model.Nearest(item.Name, names); {
 	case numbers.Size() > 1:
@@ -145,9 +146,10 @@ func judgeName(p *rule.Pass, d model.Direction, i, j int, servers crowd) {
 	case numbers.Size() == 1:
 	case otherProtocol != 0:
 		p.Report(at, w, "No pod declares a port %s; %s is declared with %s", name, item.Name, otherProtocol).
-			Fix("Write protocol: " + otherProtocol.String()).Pods(servers.count())
+			Fix("Write protocol: "+otherProtocol.String(), finding.PatchOp{Op: "add", Path: pointer + "/protocol", Value: otherProtocol.String()}).Pods(servers.count())
 	case ok:
-		p.Report(at, w, "No pod declares a port %s", name).Fix(fmt.Sprintf("Did you mean %s?", near)).Pods(servers.count())
+		p.Report(at, w, "No pod declares a port %s", name).Fix(fmt.Sprintf("Write %s, if that is meant", near),
+			finding.PatchOp{Op: "replace", Path: pointer + "/port", Value: near}).Pods(servers.count())
 	default:
 		p.Report(at, w, "No pod declares a port %s", name).Fix("Correct the name, write the number, or declare the port in the pod").Pods(servers.count())
 	}

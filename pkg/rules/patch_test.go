@@ -37,9 +37,10 @@ func compact(value any) string {
 
 // opens are the rules whose fixes may open something, and the ports on which they may.
 var opens = map[string]netset.Ports{
-	"dns-blocked":  portsOf(53, 5353, 1053),
-	"dns-udp-only": portsOf(53, 5353, 1053),
-	"service-port": portsOf(5433, 8080, 8443), // the target ports of the fixtures
+	"dns-blocked":        portsOf(53, 5353, 1053),
+	"dns-udp-only":       portsOf(53, 5353, 1053),
+	"service-port":       portsOf(5433, 8080, 8443), // the target ports of the fixtures
+	"named-port-unknown": portsOf(8443, 9100),       // the ports meant in the fixtures
 }
 
 func portsOf(numbers ...uint16) netset.Ports {

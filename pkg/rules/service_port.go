@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -149,14 +150,14 @@ func serversOf(p *rule.Pass, policy *model.Policy, d model.Direction, r *model.R
 		}
 		for _, name := range names {
 			for _, c := range p.World.NamespaceOrImplied(name).Classes {
-				if !c.HostNetwork && (peer.PodSelector == nil || peer.PodSelector.Matches(c.Labels)) {
-					out = append(out, c)
+				if c.HostNetwork || peer.PodSelector != nil && !peer.PodSelector.Matches(c.Labels) || slices.Contains(out, c) {
+					continue
+				}
+				if out = append(out, c); len(out) > mostServers {
+					return nil
 				}
 			}
 		}
-	}
-	if len(out) > mostServers {
-		return nil
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
@@ -11,7 +12,7 @@ import (
 
 // unserved-port: an ingress port by number that none of the selected pods declares, where all of them declare some.
 //
-// Of a range, one port that is served is enough. Pods may serve ports that they do not declare, so it is a hint. What
+// Of a range, one port that is served is enough. The same ports in several rules are told once, at the first. Pods may serve ports that they do not declare, so it is a hint. What
 // service-port explains is left to it.
 func unservedPort() *rule.Rule {
 	return &rule.Rule{
@@ -68,13 +69,16 @@ func runUnservedPort(p *rule.Pass) {
 		}
 	}
 	pods := crowd(selection.Classes)
+	var told []netset.Ports
 	for i := range policy.Rules[model.Ingress] {
 		r := &policy.Rules[model.Ingress][i]
 		for j := range r.Ports {
 			item := &r.Ports[j]
-			if item.Name != "" || item.Numbers.IsEmpty() || item.Numbers.Overlaps(served) {
+			if item.Name != "" || item.Numbers.IsEmpty() || item.Numbers.Overlaps(served) ||
+				slices.ContainsFunc(told, item.Numbers.Equal) {
 				continue
 			}
+			told = append(told, item.Numbers)
 			p.Report(rulePath(model.Ingress, i).Child("ports").Index(j), finding.Witness{To: pods[0].Name()},
 				"%s %s not declare %s, but %s", pods.who(), pods.verb("do", "does"), item.Numbers.Short(), served.Short()).
 				Fix("Correct the port, remove it, or declare it in the pod").Pods(pods.count())
