@@ -148,7 +148,7 @@ func judgeName(p *rule.Pass, d model.Direction, i, j int, servers crowd) {
 		p.Report(at, w, "No pod declares a port %s; %s is declared with %s", name, item.Name, otherProtocol).
 			Fix("Write protocol: "+otherProtocol.String(), finding.PatchOp{Op: "add", Path: pointer + "/protocol", Value: otherProtocol.String()}).Pods(servers.count())
 	case ok:
-		p.Report(at, w, "No pod declares a port %s", name).Fix(fmt.Sprintf("Write %s, if that is meant", near),
+		p.Report(at, w, "No pod declares a port %s", name).Fix(fmt.Sprintf("Did you mean %s?", near),
 			finding.PatchOp{Op: "replace", Path: pointer + "/port", Value: near}).Pods(servers.count())
 	default:
 		p.Report(at, w, "No pod declares a port %s", name).Fix("Correct the name, write the number, or declare the port in the pod").Pods(servers.count())
