@@ -31,17 +31,16 @@ func (h *Handler) guard() *guard {
 // judged is a change and what is decided of it.
 type judged struct {
 	verdict.Verdict
-	findings, old []finding.Finding
-	policy        verdict.Policy
-	prior         *model.Snapshot
+	*engine.Review
+	old    []finding.Finding
+	policy verdict.Policy
 }
 
 // judge evaluates the change and decides, with no exemption but that of names (all, which may be empty).
 func (g *guard) judge(prior *model.Snapshot, change model.Change, levels verdict.Levels, all string) *judged {
 	j := &judged{
-		findings: g.engine.Evaluate(prior, change),
-		policy:   verdict.Policy{Levels: levels, Mode: g.Mode, Ratchet: g.Ratchet},
-		prior:    prior,
+		Review: g.engine.Review(prior, change),
+		policy: verdict.Policy{Levels: levels, Mode: g.Mode, Ratchet: g.Ratchet},
 	}
 	j.decide(verdict.Exemptions{All: all})
 	if change.Operation == model.Update && g.Ratchet && j.refuses() {
@@ -57,7 +56,7 @@ func (j *judged) refuses() bool {
 }
 
 func (j *judged) decide(e verdict.Exemptions) {
-	j.Verdict = verdict.Decide(j.policy, e, j.findings, j.old)
+	j.Verdict = verdict.Decide(j.policy, e, j.Findings, j.old)
 }
 
 // before is the old object as it stood. The snapshot may hold an earlier version of it.

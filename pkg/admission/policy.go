@@ -59,7 +59,7 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 		a.add(refusal)
 	}
 	if !j.Denied && exempt == "" && j.policy.Levels.Warn > finding.Privileged {
-		for _, line := range g.engine.Diff(j.prior, change) {
+		for _, line := range j.Diff() {
 			a.add("portcullis: " + line)
 		}
 	}

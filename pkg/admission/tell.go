@@ -27,7 +27,7 @@ func (j *judged) tell(user authenticationv1.UserInfo, o *outcome, a *answer, gro
 		a.warnings = append(j.Warnings(), a.warnings...)
 		return
 	}
-	subject := j.findings[0].Subject
+	subject := j.Findings[0].Subject
 	a.allowed, a.warnings = false, nil
 	a.denial = &metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: j.Message(),

@@ -88,7 +88,7 @@ func TestTheDiffTellsWhatAChangeOpensAndCloses(t *testing.T) {
 			if c.new != "" {
 				change.NewPolicy = policy(t, "changed", c.new)
 			}
-			assert.Equal(t, c.want, engine.New(nil).Diff(world(t, policies...), change))
+			assert.Equal(t, c.want, engine.New(nil).Review(world(t, policies...), change).Diff())
 		})
 	}
 }
@@ -100,5 +100,5 @@ func TestTheDiffHasAtMostThreeLines(t *testing.T) {
 	change := model.Change{Operation: model.Create, NewPolicy: policy(t, "changed", many)}
 	assert.Equal(t, []string{
 		"opens: 8.0.0.0/8 → shop/* TCP/4 (3 pods)", "opens: shop/web-1 → shop/* TCP/2-3 (3 pods)", "opens: ops/prometheus-1 → shop/* TCP/5 (3 pods), and 1 more",
-	}, engine.New(nil).Diff(world(t, policy(t, "other", denyAll)), change))
+	}, engine.New(nil).Review(world(t, policy(t, "other", denyAll)), change).Diff())
 }

@@ -17,8 +17,22 @@ type Engine struct{ rules []rule.Configured }
 // New makes an engine of the rules.
 func New(rules []rule.Configured) *Engine { return &Engine{rules: slices.Clone(rules)} }
 
-// Evaluate judges the change to the cluster prior. The findings are sorted, and none is there twice.
+// Review is what is found of one change. It is not safe for concurrent use.
+type Review struct {
+	// Findings are sorted, and none is there twice.
+	Findings []finding.Finding
+
+	change        model.Change
+	before, after *reach.View
+}
+
+// Evaluate yields the findings of Review.
 func (e *Engine) Evaluate(prior *model.Snapshot, c model.Change) []finding.Finding {
+	return e.Review(prior, c).Findings
+}
+
+// Review judges the change to the cluster prior.
+func (e *Engine) Review(prior *model.Snapshot, c model.Change) *Review {
 	before := reach.NewView(prior)
 	after := before
 	if c.Operation != model.Exists {
@@ -36,7 +50,8 @@ func (e *Engine) Evaluate(prior *model.Snapshot, c model.Change) []finding.Findi
 	}
 	out = e.yield(out)
 	finding.Sort(out)
-	return slices.CompactFunc(out, func(a, b finding.Finding) bool { return finding.Compare(a, b) == 0 })
+	out = slices.CompactFunc(out, func(a, b finding.Finding) bool { return finding.Compare(a, b) == 0 })
+	return &Review{Findings: out, change: c, before: before, after: after}
 }
 
 // yield leaves out the findings of rules that yield to another rule's.
@@ -103,11 +118,11 @@ const mostDeltas = 3
 
 // Diff tells what a change of a policy opens and closes among the pods that there are and addresses outside, in at most
 // three lines, the largest first: "opens: shop/* → shop/db TCP/5432 (3 pods)".
-func (e *Engine) Diff(prior *model.Snapshot, c model.Change) []string {
-	if c.Operation == model.Exists || c.Policy() == nil {
+func (r *Review) Diff() []string {
+	if r.change.Operation == model.Exists || r.change.Policy() == nil {
 		return nil
 	}
-	deltas, more := reach.Deltas(reach.NewView(prior), reach.NewView(prior.With(c)), c, mostDeltas)
+	deltas, more := reach.Deltas(r.before, r.after, r.change, mostDeltas)
 	var out []string
 	for _, d := range deltas {
 		out = append(out, d.String())

@@ -82,10 +82,10 @@ func BenchmarkEvaluate(b *testing.B) {
 					judge.Evaluate(snapshot, c.change)
 				}
 			})
-			b.Run(fmt.Sprintf("change=%s/diff/pods=%d", c.name, pods), func(b *testing.B) {
+			b.Run(fmt.Sprintf("change=%s/with-diff/pods=%d", c.name, pods), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					judge.Diff(snapshot, c.change)
+					judge.Review(snapshot, c.change).Diff()
 				}
 			})
 		}
