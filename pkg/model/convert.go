@@ -129,7 +129,7 @@ var internalAnnotations = map[string]string{
 func isInternal(annotations map[string]string) bool {
 	for key, want := range internalAnnotations {
 		got, there := annotations[key]
-		if there && (got == want || want == "" && got != "" && got != "false") {
+		if there && got != "" && (got == want || want == "" && got != "false") {
 			return true
 		}
 	}

@@ -111,6 +111,7 @@ func TestALoadBalancerIsInternalIfAnAnnotationOfItsProviderSaysSo(t *testing.T) 
 		`networking.gke.io/load-balancer-type: External`:                 false,
 		`service.beta.kubernetes.io/aws-load-balancer-internal: 'true'`:  true,
 		`service.beta.kubernetes.io/aws-load-balancer-internal: 'false'`: false,
+		`service.beta.kubernetes.io/aws-load-balancer-internal: ''`:      false,
 		`service.beta.kubernetes.io/aws-load-balancer-scheme: internal`:  true,
 		`service.beta.kubernetes.io/azure-load-balancer-internal: 'yes'`: false,
 	} {

@@ -139,7 +139,8 @@ func (t *table) allowedBackends(namespace string) []Backend {
 	}
 	slices.SortFunc(out, func(a, b Backend) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.PortName, b.PortName), cmp.Compare(a.PortNumber, b.PortNumber),
-			cmp.Compare(a.Origin.Kind, b.Origin.Kind), cmp.Compare(a.Origin.Namespace, b.Origin.Namespace), cmp.Compare(a.Origin.Name, b.Origin.Name))
+			cmp.Compare(a.Origin.Kind, b.Origin.Kind), cmp.Compare(a.Origin.Namespace, b.Origin.Namespace), cmp.Compare(a.Origin.Name, b.Origin.Name),
+			cmp.Compare(a.Origin.Gateways, b.Origin.Gateways))
 	})
 	return slices.Compact(out)
 }
