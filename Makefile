@@ -34,15 +34,14 @@ control-plane: ## build etcd, kube-apiserver, kube-controller-manager and kubect
 
 generate: ## write what is made of the rules and of the configuration's types
 	@go run ./hack/generate
-	@go test ./pkg/config -run '^TestSchema' -update >/dev/null
+	@go test ./pkg/config -run '^TestSchema' -update
 
 verify: ## fail if something generated is stale, or a rule lacks documentation or fixtures
 	@stale=0; go run ./hack/generate -verify || stale=1; go test ./pkg/config -run '^TestSchema' || stale=1; exit $$stale
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	@set -ex; for module in $(MODULES); do go vet -C $$module ./...; go run -C $$module $(STATICCHECK) ./...; done
 	hack/vulncheck $(GOVULNCHECK)
 
 bench: ## run the benchmarks and print them as a table (COUNT runs of each)

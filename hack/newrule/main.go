@@ -6,6 +6,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"go/build"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,7 +31,8 @@ func main() {
 //go:embed templates
 var templates embed.FS
 
-var slug = regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+// slug has two words at least, so that no constructor is named like a keyword of Go.
+var slug = regexp.MustCompile(`^[a-z]+(-[a-z]+)+$`)
 
 func fileOf(id string) string     { return "pkg/rules/" + strings.ReplaceAll(id, "-", "_") + ".go" }
 func fixturesOf(id string) string { return "pkg/rules/testdata/" + id }
@@ -37,7 +40,10 @@ func fixturesOf(id string) string { return "pkg/rules/testdata/" + id }
 // write writes the files of a new rule below root. What is there is never overwritten.
 func write(root, id string) error {
 	if !slug.MatchString(id) {
-		return fmt.Errorf("%q is no id of a rule: use small letters with hyphens between words, as in open-door", id)
+		return fmt.Errorf("%q is no id of a rule: use two or more words of small letters with hyphens between them, as in open-door", id)
+	}
+	if !ordinary(id) {
+		return fmt.Errorf("%s is compiled only for tests or for one platform: choose an id with another last word", filepath.Base(fileOf(id)))
 	}
 	data := struct{ ID, Func string }{id, function(id)}
 	for from, to := range map[string]string{
@@ -48,6 +54,17 @@ func write(root, id string) error {
 		}
 	}
 	return nil
+}
+
+// ordinary says whether Go compiles the rule's file wherever the package is compiled. On a platform that does not exist, it leaves
+// out the files for any other.
+func ordinary(id string) bool {
+	name := filepath.Base(fileOf(id))
+	nowhere := build.Context{GOOS: "nowhere", GOARCH: "nowhere", Compiler: "gc", OpenFile: func(string) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("package rules\n")), nil
+	}}
+	matches, err := nowhere.MatchFile(".", name)
+	return err == nil && matches && !strings.HasSuffix(name, "_test.go")
 }
 
 func render(path, from string, data any) error {

@@ -27,7 +27,14 @@ func TestTheBeginningsOfARuleAreWrittenOnce(t *testing.T) {
 }
 
 func TestAnIDIsASlug(t *testing.T) {
-	for _, id := range []string{"", "Open", "open_door", "../x", "a--b", "open-1"} {
+	for _, id := range []string{"", "Open", "open_door", "../x", "a--b", "open-1", "range", "all"} {
 		assert.ErrorContains(t, write(t.TempDir(), id), "is no id of a rule", id)
 	}
+}
+
+func TestIfGoWouldLeaveOutTheFileThenTheIDIsRefused(t *testing.T) {
+	for _, id := range []string{"open-test", "host-linux", "host-windows", "open-wasm"} {
+		assert.ErrorContains(t, write(t.TempDir(), id), "choose an id with another last word", id)
+	}
+	assert.NoError(t, write(t.TempDir(), "linux-door"))
 }

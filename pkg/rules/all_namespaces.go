@@ -111,13 +111,7 @@ func everyNamespace(s *model.Snapshot, peer *model.Peer) bool {
 
 // forDNS says whether the rule is about the cluster's DNS alone.
 func forDNS(p *rule.Pass, policy *model.Policy, d model.Direction, r *model.Rule) bool {
-	ports := port53()
-	facts := p.World.Facts()
-	for i := range facts.DNS {
-		for _, number := range facts.DNS[i].Ports {
-			ports = ports.Union(netset.PortsOf(netset.Port{Protocol: netset.UDP, Number: number}, netset.Port{Protocol: netset.TCP, Number: number}))
-		}
-	}
+	ports := dnsPorts(p.World.Facts())
 	if d == model.Egress {
 		return !r.Named && ports.ContainsAll(r.Numeric)
 	}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -15,6 +16,8 @@ import (
 //
 // What is wide is counted as in internet-ingress: over the union of all peers and rules, less their exceptions, for each
 // port. Pods that no policy isolates for egress may connect to everything, too, but not by this policy.
+//
+// Provisional: no pod exists, and some that the policy would select carry the label.
 func internetEgress() *rule.Rule {
 	return &rule.Rule{
 		ID: "internet-egress", Level: finding.Restricted, Severity: finding.Medium,
@@ -72,6 +75,17 @@ func port53() netset.Ports {
 	return netset.PortsOf(netset.Port{Protocol: netset.UDP, Number: 53}, netset.Port{Protocol: netset.TCP, Number: 53})
 }
 
+// dnsPorts are 53 and the ports that the cluster's DNS servers listen on, UDP and TCP.
+func dnsPorts(facts *model.Facts) netset.Ports {
+	ports := port53()
+	for i := range facts.DNS {
+		for _, number := range facts.DNS[i].Ports {
+			ports = ports.Union(netset.PortsOf(netset.Port{Protocol: netset.UDP, Number: number}, netset.Port{Protocol: netset.TCP, Number: number}))
+		}
+	}
+	return ports
+}
+
 func runInternetEgress(p *rule.Pass) {
 	policy := p.Change.NewPolicy
 	if policy == nil || !policy.Isolates(model.Egress) || !mentionsAddrs(policy, model.Egress) {
@@ -101,11 +115,46 @@ func runInternetEgress(p *rule.Pass) {
 	w := finding.Witness{From: bad[0].class.Name(), To: addr.String(), Port: port.String()}
 	ports := portsOf(bad)
 	b := p.Report(found[0].path(), w, "%s may connect to the internet on %s (%s)", pods.who(), ports.Short(), w)
-	fix := "Name the destinations by selectors or narrow ipBlocks"
+	fix, patch := "Name the destinations by selectors or narrow ipBlocks", withoutPeers(policy, found)
+	if len(patch) > 0 && servesDNS(p, policy, found) && lackDNS(p, without(policy, found)) {
+		fix, patch = fix+", the cluster's DNS among them", nil
+	}
 	if s.AllowLabel != "" {
 		fix += fmt.Sprintf(`, or give pods that need the internet the label %s: "true"`, s.AllowLabel)
 	}
-	b.Fix(fix, withoutPeers(policy, found)...).Pods(pods.count()).Covers(extent(bad)...)
+	b.Fix(fix, patch...).Pods(pods.count()).Covers(extent(bad)...)
+	if selected := p.Reach.Select(policy); selected.Hypothetical && len(bad) < len(selected.Classes) {
+		b.Provisional(fmt.Sprintf("the pods do not exist yet, and some that the policy would select carry %s: \"true\"", s.AllowLabel))
+	}
+}
+
+// servesDNS says whether any of the rules at fault is also about a port of the cluster's DNS.
+func servesDNS(p *rule.Pass, policy *model.Policy, found []culprit) bool {
+	ports := dnsPorts(p.World.Facts())
+	return slices.ContainsFunc(found, func(c culprit) bool { return policy.Rules[c.direction][c.rule].Numeric.Overlaps(ports) })
+}
+
+// without is the policy without the peers at fault, of rules that have others.
+func without(policy *model.Policy, found []culprit) *model.Policy {
+	mended := *policy
+	for _, c := range found {
+		rules := slices.Clone(mended.Rules[c.direction])
+		r := &rules[c.rule]
+		var peers []model.Peer
+		var blocks []netset.Addrs
+		for k := range r.Peers {
+			if slices.Contains(c.peers, k) {
+				continue
+			}
+			peers = append(peers, r.Peers[k])
+			if b := r.Peers[k].IPBlock; b != nil {
+				blocks = append(blocks, b.Addrs)
+			}
+		}
+		r.Peers, r.External = peers, netset.UnionAddrs(blocks...)
+		mended.Rules[c.direction] = rules
+	}
+	return &mended
 }
 
 // wide is the part of public destinations that is wide, without port 53.

@@ -82,7 +82,25 @@ func runMetadataEgress(p *rule.Pass) {
 	for _, c := range pods {
 		covered = append(covered, finding.Part{Key: c.Key(), Conns: reached})
 	}
-	b.Fix("Leave the address out by except, or name the destinations", patch...).Pods(pods.count()).Covers(covered...)
+	fix := "Leave the address out by except, or name the destinations"
+	if len(patch) > 0 && cutsDNS(p.World.Facts(), policy, reached.AddrsOn(netset.AllPorts())) {
+		fix, patch = fix+", and allow DNS to it by a rule for port 53 alone", nil
+	}
+	b.Fix(fix, patch...).Pods(pods.count()).Covers(covered...)
+}
+
+// cutsDNS says whether the addresses answer DNS for the cluster, too, and a rule about them is what allows it.
+func cutsDNS(facts *model.Facts, policy *model.Policy, addrs netset.Addrs) bool {
+	for i := range facts.DNS {
+		server := facts.DNS[i].Addrs.Intersect(addrs)
+		for k := range policy.Rules[model.Egress] {
+			r := &policy.Rules[model.Egress][k]
+			if r.External.Overlaps(server) && r.Numeric.Overlaps(dnsPorts(facts)) && !r.Numeric.Minus(port53()).IsEmpty() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // metadataFix is the first rule at fault, and a patch that leaves the addresses out of every ipBlock; there is none where a rule

@@ -2,10 +2,12 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
 )
@@ -73,8 +75,7 @@ func runRulesIgnored(p *rule.Pass) {
 			continue
 		}
 		pods := crowd(p.Reach.Select(policy).Classes)
-		what := fmt.Sprintf("%s in spec.%s and no effect", plural(rules, "rule", "rules"), d.Field())
-		message := "The policy has " + what
+		message := fmt.Sprintf("%s in spec.%s %s no effect", plural(rules, "rule", "rules"), d.Field(), hasOrHave(rules))
 		if empty {
 			message = fmt.Sprintf("The empty list spec.%s is to deny everything, and has no effect", d.Field())
 		}
@@ -105,21 +106,51 @@ func typeNames(types [2]bool) []string {
 	return out
 }
 
-// typesFix adds the direction to policyTypes, and a rule for DNS where the pods would be without.
+// hasOrHave is the verb that agrees with so many.
+func hasOrHave(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+// typesFix adds the direction to policyTypes, and a rule for DNS where the pods would be without. Where the rules would be
+// refused as soon as they count, or there is no such rule to add, it is words alone.
 func typesFix(p *rule.Pass, policy *model.Policy, d model.Direction) (string, []finding.PatchOp) {
 	mended := *policy
 	mended.Types[d] = true
 	fix := "Set spec.policyTypes to " + typesText(mended.Types)
 	patch := []finding.PatchOp{{Op: "add", Path: "/spec/policyTypes", Value: typeNames(mended.Types)}}
-	if d == model.Ingress {
-		return fix, patch
-	}
-	after := reach.NewView(p.World.With(model.Change{Operation: model.Update, OldPolicy: policy, NewPolicy: &mended}))
-	for _, c := range after.Select(&mended).Classes {
-		if c.ClusterDNS && !after.ServesDNS(c) && after.DNS(c).UDP == reach.No {
-			_, allow := dnsFix(&mended, p.World.Facts())
-			return fix + ", and allow DNS", append(patch, allow...)
+	switch {
+	case d == model.Ingress && opensUnexposed(p, &mended):
+		return fix + ", and narrow the rules, which would let the internet in", nil
+	case d == model.Egress && lackDNS(p, &mended):
+		text, allow := dnsFix(&mended, p.World.Facts())
+		if len(allow) == 0 {
+			return fix + ", and allow DNS: " + text, nil
 		}
+		return fix + ", and allow DNS", append(patch, allow...)
 	}
 	return fix, patch
+}
+
+// opensUnexposed says whether the policy lets public addresses connect to pods where nothing exposes them, or to DNS servers.
+func opensUnexposed(p *rule.Pass, policy *model.Policy) bool {
+	own, s := ownAddrs(p.World.Facts()), defaultExposure()
+	return slices.ContainsFunc(p.Reach.Select(policy).Classes, func(c *model.PodClass) bool {
+		public := publicConns(reach.PolicyExternal(policy, c, model.Ingress), own)
+		if public.IsEmpty() || p.Reach.ServesDNS(c) {
+			return !public.IsEmpty()
+		}
+		exposures, _ := p.Reach.Exposed(c, s.options())
+		return !public.Minus(netset.ConnsOf(netset.AllAddrs(), reach.ExposedPorts(exposures))).IsEmpty()
+	})
+}
+
+// lackDNS says whether pods that ask the cluster's DNS could not reach it if the policy of the change were mended so.
+func lackDNS(p *rule.Pass, mended *model.Policy) bool {
+	after := reach.NewView(p.World.With(model.Change{Operation: model.Update, OldPolicy: p.Change.NewPolicy, NewPolicy: mended}))
+	return slices.ContainsFunc(after.Select(mended).Classes, func(c *model.PodClass) bool {
+		return c.ClusterDNS && !after.ServesDNS(c) && after.DNS(c).UDP == reach.No
+	})
 }
