@@ -126,7 +126,7 @@ func runAdminPort(p *rule.Pass) {
 		w := finding.Witness{To: pods[0].Name(), Port: portText(port, pods[0])}
 		p.Report(rulePath(model.Ingress, i), w, "%s %s %s, which is for administration, from %s", pods.who(), pods.verb("accept", "accepts"), portsText(ports, pods[0]), peer).
 			Fix("Take the port out of the rule, or name the namespace that needs it").Pods(pods.count()).
-			Covers(finding.Part{Key: rulePath(model.Ingress, i).String(), Conns: netset.ConnsOf(netset.AllAddrs(), ports)})
+			Covers(peerExtent(pods, model.Ingress, peer, ports)...)
 	}
 }
 

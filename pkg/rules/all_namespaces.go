@@ -5,7 +5,6 @@ import (
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
-	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
 )
@@ -145,5 +144,5 @@ func reportEveryNamespace(p *rule.Pass, d model.Direction, i, j int) {
 	}
 	p.Report(peerPath(d, i, j).Child("namespaceSelector"), w, "%s", message).Pods(pods.count()).
 		Fix("Name the namespaces, as by the label " + metadataName).
-		Covers(finding.Part{Key: peerPath(d, i, j).String(), Conns: netset.ConnsOf(netset.AllAddrs(), ports)})
+		Covers(peerExtent(pods, d, labels, ports)...)
 }

@@ -95,7 +95,7 @@ func runAllPorts(p *rule.Pass) {
 				message = fmt.Sprintf("%s may connect to %s of %s", pods.who(), ports, peer)
 			}
 			p.Report(rulePath(d, i), w, "%s", message).Pods(pods.count()).Fix("List the ports that are needed under ports").
-				Covers(finding.Part{Key: rulePath(d, i).String(), Conns: netset.ConnsOf(netset.AllAddrs(), r.Numeric)})
+				Covers(peerExtent(pods, d, peer, r.Numeric)...)
 		}
 	}
 }

@@ -114,3 +114,12 @@ func between(p *rule.Pass, d model.Direction, i int, addr netip.Addr) finding.Wi
 	}
 	return w
 }
+
+// peerExtent is what a finding about one peer covers, for the ratchet: these pods, that peer as it is told, those ports.
+func peerExtent(pods crowd, d model.Direction, peer string, ports netset.Ports) []finding.Part {
+	out := make([]finding.Part, len(pods))
+	for i, c := range pods {
+		out[i] = finding.Part{Key: c.Key() + "\n" + d.Field() + " " + peer, Conns: netset.ConnsOf(netset.AllAddrs(), ports)}
+	}
+	return out
+}
