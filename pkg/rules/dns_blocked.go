@@ -148,10 +148,13 @@ func reportLosing(p *rule.Pass, blocked crowd) {
 	if p.Change.Operation == model.Update {
 		what = "is changed"
 	}
-	b := p.Report(nil, w, "%s %s the cluster's DNS (%s) when this policy %s, and %s isolated for egress by %s",
-		blocked.who(), blocked.verb("lose", "loses"), w, what, blocked.verb("stay", "stays"), isolating.Subject())
+	b := p.Report(nil, w, "%s %s the cluster's DNS (%s) when this policy %s, and %s isolated for egress by %s%s",
+		blocked.who(), blocked.verb("lose", "loses"), w, what, blocked.verb("stay", "stays"), isolating.Subject(), dnsCause(p.Reach, blocked[0]))
 	b.Fix(fmt.Sprintf("Let another policy allow DNS for these pods first, or delete %s before", isolating.Subject()))
 	b.Pods(blocked.count()).Covers(keys(blocked)...)
+	if why := dnsByCNI(p, blocked); why != "" {
+		b.Provisional(why)
+	}
 }
 
 // keys are the classes as the extent of a finding that is not about connections.
@@ -191,7 +194,7 @@ func dnsCause(v *reach.View, c *model.PodClass) string {
 	facts := v.World().Facts()
 	switch {
 	case answer.TCP == reach.Yes:
-		return ": TCP is allowed, which is what a port without protocol means, and DNS needs UDP"
+		return ": TCP is allowed and DNS needs UDP, and a port without protocol is TCP alone"
 	case answer.ByServiceIP:
 		return ": the address of the DNS Service is allowed, and most CNIs compare the address of the pod behind it"
 	}
@@ -213,11 +216,7 @@ func dnsCause(v *reach.View, c *model.PodClass) string {
 // dnsLater says why the pods may reach DNS later; empty if they may not.
 func dnsLater(p *rule.Pass, blocked crowd, judged int) string {
 	if !blocked[0].Hypothetical {
-		byService := func(c *model.PodClass) bool { return p.Reach.DNS(c).ByServiceIP }
-		if p.World.Facts().CNI == "" && !slices.ContainsFunc(blocked, func(c *model.PodClass) bool { return !byService(c) }) {
-			return "which CNI enforces policies here is not known: set cluster.cni in the configuration"
-		}
-		return ""
+		return dnsByCNI(p, blocked)
 	}
 	if len(blocked) < judged {
 		return "the pods do not exist yet, and some that the policy would select reach DNS"
@@ -238,4 +237,13 @@ func dnsLater(p *rule.Pass, blocked crowd, judged int) string {
 		}
 	}
 	return ""
+}
+
+// dnsByCNI says why it depends on the CNI whether the pods reach DNS, by the address of its Service; empty if it does not.
+func dnsByCNI(p *rule.Pass, blocked crowd) string {
+	byPodOnly := func(c *model.PodClass) bool { return !p.Reach.DNS(c).ByServiceIP }
+	if p.World.Facts().CNI != "" || slices.ContainsFunc(blocked, byPodOnly) {
+		return ""
+	}
+	return "which CNI enforces policies here is not known: set cluster.cni in the configuration"
 }
