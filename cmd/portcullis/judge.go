@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/engine"
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -24,14 +25,30 @@ type judge struct {
 	enforced *finding.Level // replaces the enforce level of every namespace; nil for none
 }
 
-// all judges the policies, every namespace of the snapshot, and the cluster. The findings are sorted, and what cannot be
-// told is said once for a rule.
-func (j *judge) all(ctx context.Context, s *model.Snapshot, policies []*model.Policy) ([]verdict.Decided, error) {
-	changes := []model.Change{{Time: j.now}}
-	for ns := range s.Namespaces() {
-		changes = append(changes, model.Change{Time: j.now, OldNS: &ns.Meta, NewNS: &ns.Meta})
+// newJudge makes a judge by the configuration. enforced replaces the enforce level of every namespace; nil for none.
+func (p program) newJudge(c *config.Config, enforced *finding.Level) *judge {
+	return &judge{
+		engine: engine.New(c.Rules), policy: verdict.Policy{Levels: c.Levels, Mode: c.Mode, Ratchet: c.Ratchet},
+		exempt: c.Exemptions, ruleIDs: p.ruleIDs(), now: p.now(), enforced: enforced,
 	}
-	for _, p := range policies {
+}
+
+// all judges what the input asks about: its policies, their namespaces and, unless single manifests are judged by a
+// cluster, every namespace and the cluster. The findings are sorted, and what cannot be told is said once for a rule.
+func (j *judge) all(ctx context.Context, in *input) ([]verdict.Decided, error) {
+	s := in.snapshot
+	var changes []model.Change
+	if in.onlyManifests || in.onlyCluster {
+		changes = append(changes, model.Change{Time: j.now})
+		for ns := range s.Namespaces() {
+			changes = append(changes, model.Change{Time: j.now, OldNS: &ns.Meta, NewNS: &ns.Meta})
+		}
+	} else {
+		for _, meta := range in.Namespaces {
+			changes = append(changes, model.Change{Time: j.now, OldNS: meta, NewNS: meta})
+		}
+	}
+	for _, p := range in.judged() {
 		changes = append(changes, model.Change{Time: j.now, OldPolicy: p, NewPolicy: p})
 	}
 	decided := make([][]verdict.Decided, len(changes))

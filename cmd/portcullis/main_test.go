@@ -272,7 +272,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"check"}, "Error: there is nothing to check: name files or folders, or pipe manifests in, as in\n  portcullis check manifests/\n  helm template my-chart | portcullis check -\nSee portcullis check --help.\n"},
+		{[]string{"check"}, "Error: there is nothing to check: name files or folders, pipe manifests in, or take a cluster with --live, as in\n  portcullis check manifests/\n  helm template my-chart | portcullis check -\n  portcullis check --live\nSee portcullis check --help.\n"},
 		{[]string{"check", "-o", "sarif", "."}, "Error: --output \"sarif\" is not known: use text or json\nSee portcullis check --help.\n"},
 		{[]string{"check", "--fail-on", "never", "."}, "Error: --fail-on \"never\" is not known: use deny or warn\nSee portcullis check --help.\n"},
 		{[]string{"check", "--level", "strict", "."}, "Error: --level: unknown level \"strict\": use privileged, baseline or restricted\nSee portcullis check --help.\n"},

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/portcullis-dev/portcullis/pkg/server"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
@@ -130,19 +129,15 @@ func (o *serveOptions) findCluster() error {
 			return fmt.Errorf("cannot use the service account of the pod: %w", err)
 		}
 	}
-	loading := clientcmd.NewDefaultClientConfigLoadingRules()
-	loading.ExplicitPath = o.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil).ClientConfig()
-	switch {
-	case err == nil:
-		o.use(config)
-		return nil
-	case o.kubeconfig != "":
-		return fmt.Errorf("cannot use --kubeconfig %s: %w", o.kubeconfig, err)
-	case clientcmd.IsEmptyConfig(err):
+	config, err := clusterConfig(o.kubeconfig, "")
+	if errors.Is(err, errNoCluster) {
 		return usageError{errors.New("there is no cluster: name a kubeconfig with --kubeconfig, or a folder of manifests with --snapshot")}
 	}
-	return fmt.Errorf("cannot use the kubeconfig: %w", err)
+	if err != nil {
+		return err
+	}
+	o.use(config)
+	return nil
 }
 
 // use takes the cluster. The API server's own priorities hold back who asks for too much; a limit in the client would hold

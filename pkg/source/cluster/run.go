@@ -43,7 +43,7 @@ func (s *Source) Run(ctx context.Context) error {
 	defer reflectors.Wait()
 	interval := firstInterval
 	for {
-		served, err := s.servedKinds(ctx)
+		served, err := servedKinds(ctx, s.discovery, s.kinds)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -73,8 +73,8 @@ func (s *Source) rediscover() {
 
 // servedKinds maps the kinds that the API server serves to the version to read. With an error, the map is nil, or it lacks
 // some groups.
-func (s *Source) servedKinds(ctx context.Context) (map[string]string, error) {
-	_, lists, err := s.discovery.ServerGroupsAndResourcesWithContext(ctx)
+func servedKinds(ctx context.Context, d discovery.DiscoveryInterfaceWithContext, kinds []kind) (map[string]string, error) {
+	_, lists, err := d.ServerGroupsAndResourcesWithContext(ctx)
 	var partial *discovery.ErrGroupDiscoveryFailed
 	if err != nil && !errors.As(err, &partial) {
 		return nil, err
@@ -91,8 +91,8 @@ func (s *Source) servedKinds(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	served := map[string]string{}
-	for i := range s.kinds {
-		k := &s.kinds[i]
+	for i := range kinds {
+		k := &kinds[i]
 		there := resources[schema.GroupResource{Group: k.group, Resource: k.resource}]
 		if at := slices.IndexFunc(k.versions, func(v string) bool { return slices.Contains(there, v) }); at >= 0 {
 			served[k.name] = k.versions[at]

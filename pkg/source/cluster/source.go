@@ -71,17 +71,25 @@ func New(options Options) *Source {
 
 // NewForConfig makes a source that reads from the API server of config, with protobuf where it is offered.
 func NewForConfig(config *rest.Config, options Options) (*Source, error) {
+	if err := options.connect(config); err != nil {
+		return nil, err
+	}
+	return New(options), nil
+}
+
+// connect makes the clients.
+func (o *Options) connect(config *rest.Config) error {
 	typed := rest.CopyConfig(config)
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	var err error
-	if options.Client, err = kubernetes.NewForConfig(typed); err != nil {
-		return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
+	if o.Client, err = kubernetes.NewForConfig(typed); err != nil {
+		return fmt.Errorf("cannot make a client for the API server: %w", err)
 	}
-	if options.Dynamic, err = dynamic.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
+	if o.Dynamic, err = dynamic.NewForConfig(config); err != nil {
+		return fmt.Errorf("cannot make a client for the API server: %w", err)
 	}
-	return New(options), nil
+	return nil
 }
 
 // SetFacts gives the facts that are configured; those left empty are found in the cluster.

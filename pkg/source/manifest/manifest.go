@@ -47,7 +47,12 @@ type Result struct {
 // Load reads the paths in their order: files, folders (their .yaml, .yml and .json files, recursively, hidden ones left
 // out) and Stdin, which is read from in. What is wrong with the input is told in Problems; the error is the context's.
 func Load(ctx context.Context, paths []string, in io.Reader) (*Result, error) {
-	result := &Result{Store: model.NewStore()}
+	return LoadOver(ctx, model.NewStore(), paths, in)
+}
+
+// LoadOver is Load into a store that holds a cluster's objects: what is read takes the place of what has the same name.
+func LoadOver(ctx context.Context, store *model.Store, paths []string, in io.Reader) (*Result, error) {
+	result := &Result{Store: store}
 	files := expand(paths)
 	split := make([][]document, len(files))
 	each(ctx, len(files), func(i int) {
