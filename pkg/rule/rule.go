@@ -41,6 +41,7 @@ type Doc struct {
 	Remedy     string      // what to do about it
 	Bad, Good  string      // manifests; Bad has the finding and Good has not
 	OnDelete   bool        // the examples are about deleting their first policy
+	OnLabel    bool        // the examples are about labelling their first Namespace
 	Params     []Param     // in the order of the settings' fields
 }
 

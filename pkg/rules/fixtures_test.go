@@ -83,6 +83,19 @@ func load(t *testing.T, path string) *fixture {
 	return f
 }
 
+// unlabelled judges the labelling of the first Namespace, instead of all as it stands.
+func (f *fixture) unlabelled(t *testing.T) {
+	t.Helper()
+	before, err := manifest.Load(t.Context(), []string{f.path}, nil)
+	require.NoError(t, err)
+	labelled := before.Namespaces[0]
+	bare := *labelled
+	bare.Labels = map[string]string{"kubernetes.io/metadata.name": bare.Name}
+	before.Store.SetNamespace(&bare)
+	f.prior = before.Store.Snapshot(f.config.Facts)
+	f.changes = []model.Change{{Operation: model.Update, Time: fixtureTime, OldNS: &bare, NewNS: labelled}}
+}
+
 // changes are what differs between two inputs.
 func changes(before, after *manifest.Result) []model.Change {
 	var out []model.Change
@@ -104,6 +117,11 @@ func changes(before, after *manifest.Result) []model.Change {
 		at := slices.IndexFunc(after.Namespaces, func(ns *model.NamespaceMeta) bool { return ns.Name == old.Name })
 		if at >= 0 && fmt.Sprint(old.Labels, old.Annotations) != fmt.Sprint(after.Namespaces[at].Labels, after.Namespaces[at].Annotations) {
 			out = append(out, model.Change{Operation: model.Update, OldNS: old, NewNS: after.Namespaces[at]})
+		}
+	}
+	for _, ns := range after.Namespaces {
+		if !slices.ContainsFunc(before.Namespaces, func(old *model.NamespaceMeta) bool { return old.Name == ns.Name }) {
+			out = append(out, model.Change{Operation: model.Create, NewNS: ns})
 		}
 	}
 	return out
@@ -162,6 +180,9 @@ func TestEveryRuleFindsWhatItsFixturesSay(t *testing.T) {
 				f := load(t, path)
 				if r.Doc.OnDelete && filepath.Base(path) == exampleName {
 					f.changes = []model.Change{{Operation: model.Delete, OldPolicy: f.changes[0].OldPolicy}}
+				}
+				if r.Doc.OnLabel && filepath.Base(path) == exampleName {
+					f.unlabelled(t)
 				}
 				found := ofRule(f.findings(), r.ID)
 				assert.True(t, is(found), "%s finds %v, so this is not %s", path, found, folder)
