@@ -18,7 +18,8 @@ import (
 // namespace-label-grants: labels of a Namespace that, by being set, removed or changed, make a policy of another namespace let
 // in pods of this one that could not connect before: by the policy's ingress, whatever the egress of the pods says.
 //
-// A new Namespace is compared with one that carries nothing but its name: what names it, means it.
+// A Namespace is compared with its old version, and a new one with one that carries nothing but its name. A label by which
+// Portcullis tells a Namespace's own name grants nothing either: what names a Namespace, means it.
 // Where no pod is there yet, the pod that the peer's podSelector demands is judged.
 func namespaceLabelGrants() *rule.Rule {
 	return &rule.Rule{
@@ -92,13 +93,11 @@ func runNamespaceLabelGrants(p *rule.Pass) {
 	if now == nil || p.Change.Operation != model.Create && p.Change.Operation != model.Update {
 		return
 	}
-	old := map[string]string{corev1.LabelMetadataName: now.Name}
-	if p.Change.Operation == model.Update && p.Change.OldNS != nil {
-		old = p.Change.OldNS.Labels
-	}
-	if maps.Equal(old, now.Labels) {
+	old := named(p)
+	if maps.Equal(old.Labels, now.Labels) {
 		return
 	}
+	before := reach.NewView(p.Prior.With(model.Change{Operation: p.Change.Operation, NewNS: old}))
 	var granted []grantedBy
 	var let crowd
 	for ns := range p.World.Namespaces() {
@@ -106,7 +105,7 @@ func runNamespaceLabelGrants(p *rule.Pass) {
 			continue
 		}
 		for _, policy := range ns.Policies {
-			if g, pods, is := grantTo(p, policy, old); is {
+			if g, pods, is := grantTo(p, before, policy, old.Labels); is {
 				granted = append(granted, g)
 				let = append(let, pods...)
 			}
@@ -137,9 +136,9 @@ type grantedBy struct {
 
 // String is "shop/db opens TCP/5432 on 1 pod (tools/shell-0 → shop/db-0)".
 func (g grantedBy) String() string {
-	on := "pods to come"
-	if !g.to[0].Hypothetical {
-		on = plural(g.to.count(), "pod", "pods")
+	on := plural(g.to.count(), "pod", "pods")
+	if g.to.count() == 0 {
+		on = "pods to come"
 	}
 	return fmt.Sprintf("%s/%s opens %s on %s (%s → %s)", g.policy.Namespace, g.policy.Name, portsText(g.ports, g.to[0]), on, g.witness.From, g.witness.To)
 }
@@ -161,8 +160,21 @@ func owners(granted []grantedBy) string {
 	return "namespaces " + strings.Join(names, " and ")
 }
 
+// named is the Namespace before the change, with its own name in every label that tells it.
+func named(p *rule.Pass) *model.NamespaceMeta {
+	old := *p.Change.NewNS
+	old.Labels = map[string]string{corev1.LabelMetadataName: old.Name}
+	if p.Change.Operation == model.Update && p.Change.OldNS != nil {
+		maps.Copy(old.Labels, p.Change.OldNS.Labels)
+	}
+	if key := p.World.Facts().NamespaceNameLabel; key != "" && p.Change.NewNS.Labels[key] == old.Name {
+		old.Labels[key] = old.Name
+	}
+	return &old
+}
+
 // grantTo is what the policy lets in of the changed namespace that nothing let in before, and the pods that are let in.
-func grantTo(p *rule.Pass, policy *model.Policy, old map[string]string) (g grantedBy, in crowd, is bool) {
+func grantTo(p *rule.Pass, before *reach.View, policy *model.Policy, old map[string]string) (g grantedBy, in crowd, is bool) {
 	if !policy.Isolates(model.Ingress) {
 		return g, nil, false
 	}
@@ -178,7 +190,7 @@ func grantTo(p *rule.Pass, policy *model.Policy, old map[string]string) (g grant
 				end := reach.Endpoint{Class: from}
 				let := false
 				for _, to := range p.Reach.Select(policy).Classes {
-					ports := p.Reach.PolicyAllowed(policy, to, model.Ingress, end).Every.Minus(p.Before.Allowed(to, model.Ingress, end).Every)
+					ports := p.Reach.PolicyAllowed(policy, to, model.Ingress, end).Every.Minus(before.Allowed(to, model.Ingress, end).Every)
 					if ports.IsEmpty() {
 						continue
 					}
@@ -217,9 +229,9 @@ func callers(s *model.Snapshot, namespace string, pods *model.Selector) []*model
 		return []*model.PodClass{model.NewHypothetical(namespace, nil)}
 	}
 	for _, labels := range pods.Examples() {
-		return []*model.PodClass{model.NewHypothetical(namespace, labels)}
+		out = append(out, model.NewHypothetical(namespace, labels))
 	}
-	return nil
+	return out
 }
 
 func containsClass(classes crowd, c *model.PodClass) bool {
