@@ -5,8 +5,11 @@ package report
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -27,6 +30,8 @@ type Report struct {
 	Summary    Summary   `json:"summary"`
 	Findings   []Finding `json:"findings"`
 	Problems   []Problem `json:"problems"`
+	// Judged are the objects that came with the input, for the formats that list what is well, too.
+	Judged []Object `json:"-"`
 }
 
 // Scope is how much was judged.
@@ -64,8 +69,24 @@ type Finding struct {
 	Pods      int               `json:"pods"`
 	Patch     []finding.PatchOp `json:"patch,omitempty"`
 	Source    *finding.Source   `json:"source,omitempty"`
-	// ExemptReason is why an exempt finding is, for people.
-	ExemptReason string `json:"-"`
+	// ExemptReason is why an exempt finding is, for people, and ExemptInSource whether the policy's own annotation says so.
+	ExemptReason   string `json:"-"`
+	ExemptInSource bool   `json:"-"`
+}
+
+// advice is the finding for people, in one line: the message, the connection that proves it, and the fix.
+func (f *Finding) advice() string {
+	d := verdict.Decided{Finding: finding.Finding{Message: f.Message, Fix: f.Fix}}
+	if f.Witness != nil {
+		d.Witness = *f.Witness
+	}
+	return d.Advice()
+}
+
+// Object is something that was judged, whether anything was found of it or not.
+type Object struct {
+	Subject finding.Subject
+	Source  finding.Source // the zero value if it was not read from a file
 }
 
 // Problem is something in the input that could not be read, or that the API server would refuse.
@@ -73,6 +94,33 @@ type Problem struct {
 	File    string `json:"file"`
 	Line    int    `json:"line,omitempty"` // counted from 1; 0 if it is about the whole file
 	Message string `json:"message"`
+}
+
+// String is "file:line: message" on one line, whatever the names and the message hold. It neither begins with :: nor holds
+// ##[, which a job on GitHub Actions would take for a command.
+func (p Problem) String() string {
+	text := oneLine(p.Message)
+	if p.File != "" {
+		place := p.File
+		if p.Line > 0 {
+			place = fmt.Sprintf("%s:%d", place, p.Line)
+		}
+		text = oneLine(place + ": " + text)
+	}
+	if strings.HasPrefix(text, "::") {
+		text = "./" + text
+	}
+	return strings.ReplaceAll(text, "##[", "## [")
+}
+
+// oneLine is text without line breaks, control characters and what is not UTF-8.
+func oneLine(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD")))
 }
 
 // ScopeOf counts what is in the snapshot.
@@ -106,7 +154,7 @@ func FromDecided(scope Scope, decided []verdict.Decided, problems []Problem) *Re
 func fromDecided(d *verdict.Decided) Finding {
 	out := Finding{
 		Rule: d.Rule, Level: d.Level, Severity: d.Severity, Action: d.Action, WouldDeny: d.WouldDeny, Subject: d.Subject, Path: d.Path,
-		Message: d.Message, Fix: d.Fix, Pods: d.Pods, Patch: d.Patch, ExemptReason: d.ExemptReason,
+		Message: d.Message, Fix: d.Fix, Pods: d.Pods, Patch: d.Patch, ExemptReason: d.ExemptReason, ExemptInSource: d.ExemptInSource,
 	}
 	if !d.Witness.IsZero() {
 		witness := d.Witness

@@ -179,6 +179,12 @@ func printable(s string) string {
 }
 
 func (t *textWriter) summary(r *Report) {
+	t.count(r)
+	t.next(r)
+}
+
+// count says how much was judged, and what was found.
+func (t *textWriter) count(r *Report) {
 	s := &r.Summary
 	fmt.Fprintf(&t.out, "%s in %s, %s: ", plural(s.Policies, "policy", "policies"), plural(s.Namespaces, "namespace", "namespaces"), plural(s.Pods, "pod", "pods"))
 	var parts []string
@@ -201,7 +207,6 @@ func (t *textWriter) summary(r *Report) {
 		t.out.WriteString(", " + t.paint(red, plural(n, "problem in the input", "problems in the input")))
 	}
 	t.out.WriteString(".\n")
-	t.next(r)
 }
 
 // next says what to do now.

@@ -38,7 +38,7 @@ func (v *Verdict) Causes() []metav1.StatusCause {
 	out := make([]metav1.StatusCause, len(denying))
 	for i := range denying {
 		d := &denying[i]
-		out[i] = metav1.StatusCause{Type: metav1.CauseType(d.Rule), Field: d.Path, Message: d.Sentence() + d.remedy()}
+		out[i] = metav1.StatusCause{Type: metav1.CauseType(d.Rule), Field: d.Path, Message: d.Advice()}
 	}
 	return out
 }
@@ -51,8 +51,11 @@ func (d *Decided) head() string {
 	if d.Path != "" {
 		at = " at " + d.Path
 	}
-	return oneLine(d.Rule+at) + ": " + d.Sentence() + d.remedy()
+	return oneLine(d.Rule+at) + ": " + d.Advice()
 }
+
+// Advice is the sentence, and the fix if the rule knows one: "<message> Fix: <fix>".
+func (d *Decided) Advice() string { return d.Sentence() + d.remedy() }
 
 func (d *Decided) see() string { return " See: portcullis rules " + d.Rule }
 

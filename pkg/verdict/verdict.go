@@ -129,6 +129,8 @@ type Decided struct {
 	Kept bool
 	// ExemptReason is why the finding is let through, for ActionExempt.
 	ExemptReason string
+	// ExemptInSource is whether the policy's own annotation exempts it, rather than the configuration.
+	ExemptInSource bool
 
 	told bool // the namespace enforces or warns at its level
 }
@@ -168,7 +170,7 @@ func (p *Policy) decide(f finding.Finding, e *Exemptions, old []finding.Finding)
 	reason, exempt := e.reason(f.Rule)
 	switch {
 	case exempt:
-		d.Action, d.ExemptReason = ActionExempt, reason
+		d.Action, d.ExemptReason, d.ExemptInSource = ActionExempt, reason, e.All == ""
 	case f.Outcome == finding.Provisional:
 		d.Action = ActionProvisional
 	case f.Outcome == finding.Undetermined:
