@@ -9,7 +9,6 @@ import (
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/report"
-	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
 )
 
 type checkOptions struct {
@@ -33,21 +32,22 @@ Exit code 0 if nothing is found at or above --fail-on, 1 if something is, and 2 
 		Example: `  portcullis check manifests/
   helm template my-chart | portcullis check -
   portcullis check deploy/ --level restricted --fail-on warn -o json
-  portcullis check new-policy.yaml --live`,
+  portcullis check new-policy.yaml --live
+  portcullis check deploy/ -o sarif > portcullis.sarif`,
 		RunE: func(command *cobra.Command, paths []string) error {
 			return p.check(command.Context(), paths, o)
 		},
+		ValidArgsFunction: completeManifests,
 	}
-	flags := command.Flags()
-	flags.StringVar(&o.level, "level", "", "enforce this `LEVEL` (privileged, baseline, restricted) whatever the labels of namespaces say")
-	flags.StringVar(&o.failOn, "fail-on", "deny", "what makes the exit code 1: deny, or warn for both")
-	flags.StringVarP(&o.output, "output", "o", "text", "text or json")
-	o.flags(flags)
+	choice(command, &o.level, "level", "", "", "enforce this `LEVEL` (privileged, baseline, restricted) whatever the labels of namespaces say", "privileged", "baseline", "restricted")
+	choice(command, &o.failOn, "fail-on", "", "deny", "what makes the exit code 1: deny, or warn for both", "deny", "warn")
+	choice(command, &o.output, "output", "o", "text", either(formatNames()...), formatNames()...)
+	o.flags(command.Flags())
 	return command
 }
 
 func (p program) check(ctx context.Context, paths []string, o checkOptions) error {
-	if err := errors.Join(oneOf("output", o.output, "text", "json"), oneOf("fail-on", o.failOn, "deny", "warn")); err != nil {
+	if err := errors.Join(oneOf("output", o.output, formatNames()...), oneOf("fail-on", o.failOn, "deny", "warn")); err != nil {
 		return usageError{err}
 	}
 	var enforced *finding.Level
@@ -74,12 +74,8 @@ func (p program) check(ctx context.Context, paths []string, o checkOptions) erro
 		p.tell("There is no NetworkPolicy in the input.")
 	}
 	r := report.FromDecided(report.ScopeOf(in.snapshot), decided, in.problems)
-	if o.output == "json" {
-		err = r.JSON(p.out)
-	} else {
-		err = r.Text(p.out, report.TextOptions{Color: p.color, Width: p.width, Line: in.Lookup()})
-	}
-	switch {
+	r.Judged = in.objects()
+	switch err := p.write(r, in, o); {
 	case err != nil:
 		return fmt.Errorf("writing the report: %w", err)
 	case len(in.problems) > 0:
@@ -88,12 +84,4 @@ func (p program) check(ctx context.Context, paths []string, o checkOptions) erro
 		return exit(exitFindings)
 	}
 	return nil
-}
-
-// place is "file:line: ".
-func place(problem manifest.Problem) string {
-	if problem.Line == 0 {
-		return problem.File + ": "
-	}
-	return fmt.Sprintf("%s:%d: ", problem.File, problem.Line)
 }

@@ -25,8 +25,9 @@ func (p program) checkConfigCommand() *cobra.Command {
 			}
 			return p.checkConfig(args[0], output)
 		},
+		ValidArgsFunction: completeManifests,
 	}
-	command.Flags().StringVarP(&output, "output", "o", "text", "text, or yaml for the configuration with all defaults")
+	choice(command, &output, "output", "o", "text", "text, or yaml for the configuration with all defaults", "text", "yaml")
 	return command
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -30,6 +31,7 @@ func (o *inputOptions) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.live, "live", false, "add the state of the cluster that the kubeconfig names; manifests take the place of objects of the same name")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` for --live; as for kubectl without it")
 	flags.StringVar(&o.context, "context", "", "`NAME` of the kubeconfig's context for --live; its current one without it")
+	_ = cobra.MarkFlagFilename(flags, "config", "yaml", "yml", "json")
 }
 
 // input is what was read. The policies and Namespaces of Result are those of the manifests alone.
@@ -84,7 +86,7 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 	}
 	for _, problem := range in.Problems {
 		in.problems = append(in.problems, report.Problem(problem))
-		p.tell("%s", place(problem)+problem.Message)
+		p.tell("%s", report.Problem(problem))
 	}
 	in.snapshot = in.Store.Snapshot(facts)
 	return in, nil

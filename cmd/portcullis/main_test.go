@@ -273,7 +273,7 @@ func TestWrongUsageIsExplained(t *testing.T) {
 		want string
 	}{
 		{[]string{"check"}, "Error: there is nothing to check: name files or folders, pipe manifests in, or take a cluster with --live, as in\n  portcullis check manifests/\n  helm template my-chart | portcullis check -\n  portcullis check --live\nSee portcullis check --help.\n"},
-		{[]string{"check", "-o", "sarif", "."}, "Error: --output \"sarif\" is not known: use text or json\nSee portcullis check --help.\n"},
+		{[]string{"check", "-o", "pdf", "."}, "Error: --output \"pdf\" is not known: use " + either(formatNames()...) + "\nSee portcullis check --help.\n"},
 		{[]string{"check", "--fail-on", "never", "."}, "Error: --fail-on \"never\" is not known: use deny or warn\nSee portcullis check --help.\n"},
 		{[]string{"check", "--level", "strict", "."}, "Error: --level: unknown level \"strict\": use privileged, baseline or restricted\nSee portcullis check --help.\n"},
 		{[]string{"check", "--nope"}, "Error: unknown flag: --nope\nSee portcullis check --help.\n"},

@@ -107,6 +107,5 @@ func oneOf(flag, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	last := len(allowed) - 1
-	return usageError{fmt.Errorf("--%s %q is not known: use %s or %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last])}
+	return usageError{fmt.Errorf("--%s %q is not known: use %s", flag, value, either(allowed...))}
 }

@@ -37,7 +37,7 @@ func (p program) rulesCommand() *cobra.Command {
 			return ids, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	command.Flags().StringVarP(&output, "output", "o", "text", "text, json or markdown")
+	choice(command, &output, "output", "o", "text", "text, json or markdown", "text", "json", "markdown")
 	return command
 }
 

@@ -120,7 +120,11 @@ type sarifResult struct {
 }
 
 type sarifRun struct {
-	Tool    struct{ Driver struct{ Rules []struct{ ID, HelpURI string } } }
+	Tool struct {
+		Driver struct {
+			Rules []struct{ ID, HelpURI string }
+		}
+	}
 	Results []sarifResult
 }
 
