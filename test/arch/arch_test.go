@@ -34,6 +34,7 @@ var floors = [][]string{
 	{"pkg/engine"},
 	{"pkg/verdict"},
 	{"pkg/mutate"},
+	{"pkg/fix"},
 	{"pkg/config"},
 	{"pkg/source/manifest", "pkg/source/cluster"},
 	{"pkg/report", "pkg/metrics"},
@@ -45,7 +46,7 @@ var floors = [][]string{
 }
 
 // pure are the packages that neither do I/O nor know of time, clients or servers.
-var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/rule", "pkg/rules", "pkg/engine", "pkg/verdict", "pkg/mutate"}
+var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/rule", "pkg/rules", "pkg/engine", "pkg/verdict", "pkg/mutate", "pkg/fix"}
 
 // impure are what they do not import.
 var impure = []string{

@@ -12,6 +12,7 @@ import (
 type document struct {
 	file string
 	line int // of the first line of text, counted from 1
+	at   int // where text begins in the file, byte order marks and the like left out
 	text []byte
 	json bool
 	// named is whether the user named the file: then a document that is no Kubernetes object is a problem.
@@ -70,7 +71,7 @@ func splitYAML(content []byte) []document {
 	begin, beginLine := 0, 1
 	cut := func(end, nextBegin, nextLine int) {
 		if text := content[begin:end]; !isBlank(text) {
-			out = append(out, document{line: beginLine, text: text})
+			out = append(out, document{line: beginLine, at: begin, text: text})
 		}
 		begin, beginLine = nextBegin, nextLine
 	}
@@ -142,7 +143,7 @@ func (d document) splitJSON() []document {
 			}
 			return append(out, document{failure: &Problem{File: d.file, Line: d.lineAt(end), Message: "is not JSON: " + err.Error()}})
 		}
-		out = append(out, document{file: d.file, named: d.named, json: true, text: value, line: d.lineAt(end - len(value))})
+		out = append(out, document{file: d.file, named: d.named, json: true, text: value, line: d.lineAt(end - len(value)), at: d.at + end - len(value)})
 	}
 }
 
