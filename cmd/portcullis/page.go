@@ -4,12 +4,12 @@ import (
 	"time"
 
 	"github.com/portcullis-dev/portcullis/pkg/report"
-	"github.com/portcullis-dev/portcullis/pkg/report/page"
+	htmlpage "github.com/portcullis-dev/portcullis/pkg/report/page"
 )
 
 // page is the HTML page of a report that the command of that name makes. The state of a cluster has a time.
-func (p program) page(command string, in *input, r *report.Report) page.Page {
-	out := page.Page{Title: command + " of " + in.from, Report: r, Line: in.Lookup()}
+func (p program) page(command string, in *input, r *report.Report) htmlpage.Page {
+	out := htmlpage.Page{Title: command + " of " + in.from, Report: r, Line: in.Lookup()}
 	for _, c := range in.config.Rules {
 		out.Rules = append(out.Rules, c.Rule)
 	}
