@@ -88,7 +88,7 @@ and on the command line.`,
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.checkCommand(), p.checkConfigCommand(), p.rulesCommand(), p.serveCommand(), p.versionCommand())
+	root.AddCommand(p.checkCommand(), p.checkConfigCommand(), p.explainCommand(), p.rulesCommand(), p.serveCommand(), p.versionCommand())
 	return root
 }
 

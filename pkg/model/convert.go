@@ -142,6 +142,7 @@ func (s *Store) SetService(svc *corev1.Service) {
 		Namespace: namespaceOf(svc), Name: svc.Name, Selector: svc.Spec.Selector,
 		NodePort:    svc.Spec.Type == corev1.ServiceTypeNodePort,
 		ExternalIPs: len(svc.Spec.ExternalIPs) > 0,
+		Headless:    svc.Spec.ClusterIP == corev1.ClusterIPNone,
 	}
 	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
 		out.Internal = isInternal(svc.Annotations)

@@ -18,6 +18,7 @@ func (t *table) compile(name string, facts *Facts) *Namespace {
 	ns.Services = slices.SortedFunc(maps.Values(t.services), func(a, b *Service) int { return cmp.Compare(a.Name, b.Name) })
 	ns.Policies = slices.SortedFunc(maps.Values(t.policies), func(a, b *Policy) int { return cmp.Compare(a.Name, b.Name) })
 	ns.Classes = t.podClasses()
+	ns.Workloads = t.listWorkloads()
 	ns.Exposers = slices.Sorted(maps.Keys(t.exposers))
 	ns.Backends = t.allowedBackends(name)
 	return ns

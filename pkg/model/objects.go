@@ -13,6 +13,8 @@ type Namespace struct {
 	// Classes are the pods and the workload templates, sorted by Name; hostNetwork ones included, finished pods and pods
 	// being deleted left out.
 	Classes []*PodClass
+	// Workloads are sorted by kind and name; see PodsOf.
+	Workloads []Workload
 	// Services are sorted by name.
 	Services []*Service
 	// Policies are sorted by name. Those being deleted are in force until they are gone, and so are in it.
@@ -54,6 +56,8 @@ type Service struct {
 	Internal     bool // type: LoadBalancer, by annotation or class an internal one
 	NodePort     bool // any port has a nodePort
 	ExternalIPs  bool
+	// Headless is whether clusterIP is None: clients find the pods' own addresses, and no port is translated.
+	Headless bool
 	// LoadBalancerClass as in the spec; empty if unset.
 	LoadBalancerClass string
 	// SourceRanges are spec.loadBalancerSourceRanges; empty if every address may connect.

@@ -142,6 +142,23 @@ func (s *Selector) Matches(labels map[string]string) bool {
 	return true
 }
 
+// Unmet is what of the labels does not meet the selector: "app=db" for a value that is not allowed, "no app" for a label that
+// is not there.
+func (s *Selector) Unmet(labels map[string]string) []string {
+	var out []string
+	for _, t := range s.terms {
+		if t.matches(labels) {
+			continue
+		}
+		if value, there := labels[t.key]; there {
+			out = append(out, t.key+"="+value)
+		} else {
+			out = append(out, "no "+t.key)
+		}
+	}
+	return out
+}
+
 // AlwaysTrue says whether the selector matches every set of labels.
 func (s *Selector) AlwaysTrue() bool { return len(s.terms) == 0 }
 

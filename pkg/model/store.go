@@ -58,6 +58,7 @@ type classRecord struct {
 type workloadRecord struct {
 	key      string
 	class    PodClass // without Pods
+	selector Selector
 	replicas int
 }
 

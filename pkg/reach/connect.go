@@ -71,15 +71,16 @@ func (v *View) PolicyAllowed(p *model.Policy, c *model.PodClass, d model.Directi
 	for i := range p.Rules[d] {
 		r := &p.Rules[d][i]
 		if m := v.MatchRule(p.Namespace, r, peer); m.Possible {
-			out = out.union(m, portsTowards(r, c, d, peer))
+			out = out.union(m, PortsTowards(r, c, d, peer))
 		}
 	}
 	return out
 }
 
-// portsTowards resolves the names among the rule's ports on the pods that are connected to. An address outside has no
-// names, and nor has a node's: pods on the host's network are outside of NetworkPolicy as peers, too.
-func portsTowards(r *model.Rule, c *model.PodClass, d model.Direction, peer Endpoint) netset.Ports {
+// PortsTowards is the ports of a rule of direction d, of a policy that selects c. Names are resolved on the pods that are
+// connected to. An address outside has none, and nor has a node's: pods on the host's network are outside of NetworkPolicy
+// as peers, too.
+func PortsTowards(r *model.Rule, c *model.PodClass, d model.Direction, peer Endpoint) netset.Ports {
 	if d == model.Egress {
 		if peer.Outside() || peer.Class.HostNetwork {
 			return r.Numeric
@@ -182,7 +183,7 @@ func (v *View) side(subject Endpoint, d model.Direction, peer Endpoint, port net
 		for i := range p.Rules[d] {
 			r := &p.Rules[d][i]
 			m := v.MatchRule(p.Namespace, r, peer)
-			if !m.Possible || !portsTowards(r, subject.Class, d, peer).Contains(port) {
+			if !m.Possible || !PortsTowards(r, subject.Class, d, peer).Contains(port) {
 				continue
 			}
 			if m.Every {

@@ -188,3 +188,6 @@ func (v *View) have(e Endpoint, f netset.Family) Match {
 	}
 	return v.matchPods(all, e)
 }
+
+// MayHave says whether any pod of the endpoint may have an address of the family.
+func (v *View) MayHave(e Endpoint, f netset.Family) bool { return v.have(e, f).Possible }

@@ -29,6 +29,7 @@ var floors = [][]string{
 	{"pkg/finding"},
 	{"pkg/model"},
 	{"pkg/reach"},
+	{"pkg/explain"},
 	{"pkg/rule"},
 	{"pkg/rules"},
 	{"pkg/engine"},
@@ -38,7 +39,6 @@ var floors = [][]string{
 	{"pkg/config"},
 	{"pkg/source/manifest", "pkg/source/cluster"},
 	{"pkg/report", "pkg/metrics"},
-	{"pkg/report/page"},
 	{"pkg/admission"},
 	{"certs"},
 	{"pkg/server/registration"},
@@ -47,7 +47,7 @@ var floors = [][]string{
 }
 
 // pure are the packages that neither do I/O nor know of time, clients or servers.
-var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/rule", "pkg/rules", "pkg/engine", "pkg/verdict", "pkg/mutate", "pkg/fix"}
+var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/explain", "pkg/rule", "pkg/rules", "pkg/engine", "pkg/verdict", "pkg/mutate", "pkg/fix"}
 
 // impure are what they do not import.
 var impure = []string{
