@@ -3,7 +3,7 @@
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 BENCHSTAT    = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
-MODULES      = . test/controlplane/build
+MODULES      = . test/controlplane/build test/browser
 FUZZTIME     = 30s
 COUNT        = 6
 
@@ -20,6 +20,7 @@ test: control-plane ## run all tests: unit, property, fixtures, and end to end a
 	go vet ./...
 	go test ./...
 	go test -C test/controlplane/build .
+	hack/browser go test -C test/browser .
 
 run: ## answer reviews by the state that examples/cluster describes, on 127.0.0.1:9443
 	@echo 'Try, in another terminal:'

@@ -31,6 +31,9 @@ func formats() []format {
 			return r.JUnit(p.out, report.JUnitOptions{FailOnWarn: o.failOn == "warn"})
 		}},
 		{"github", func(p program, r *report.Report, _ *input, _ checkOptions) error { return r.GitHub(p.out) }},
+		{"html", func(p program, r *report.Report, in *input, _ checkOptions) error {
+			return p.page("check", in, r).Write(p.out)
+		}},
 	}
 }
 

@@ -39,6 +39,8 @@ type input struct {
 	*manifest.Result
 	config   *config.Config
 	snapshot *model.Snapshot
+	// from names what was read, for people: "manifests/ in the cluster".
+	from string
 	// only is whether nothing but manifests was named, or nothing but a cluster.
 	onlyManifests, onlyCluster bool
 	problems                   []report.Problem
@@ -68,7 +70,7 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 		}
 		paths = []string{manifest.Stdin}
 	}
-	in := &input{onlyManifests: !o.live, onlyCluster: len(paths) == 0}
+	in := &input{onlyManifests: !o.live, onlyCluster: len(paths) == 0, from: sources(paths, o.live)}
 	var err error
 	if in.config, err = p.loadConfig(o.config); err != nil {
 		return nil, err
@@ -90,6 +92,21 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 	}
 	in.snapshot = in.Store.Snapshot(facts)
 	return in, nil
+}
+
+// sources names paths and the cluster.
+func sources(paths []string, live bool) string {
+	named := strings.Join(paths, " ")
+	switch {
+	case live && named == "":
+		return "the cluster"
+	case named == manifest.Stdin:
+		named = "standard input"
+	}
+	if live {
+		named += " in the cluster"
+	}
+	return named
 }
 
 // readCluster reads the cluster that the kubeconfig names.

@@ -39,6 +39,7 @@ var floors = [][]string{
 	{"pkg/config"},
 	{"pkg/source/manifest", "pkg/source/cluster"},
 	{"pkg/report", "pkg/metrics"},
+	{"pkg/report/page"},
 	{"pkg/admission"},
 	{"certs"},
 	{"pkg/server/registration"},
