@@ -29,7 +29,7 @@ type judge struct {
 func (p program) newJudge(c *config.Config, enforced *finding.Level) *judge {
 	return &judge{
 		engine: engine.New(c.Rules), policy: verdict.Policy{Levels: c.Levels, Mode: c.Mode, Ratchet: c.Ratchet},
-		exempt: c.Exemptions, ruleIDs: p.ruleIDs(), now: p.now(), enforced: enforced,
+		exempt: c.Exemptions, ruleIDs: c.RuleIDs, now: p.now(), enforced: enforced,
 	}
 }
 

@@ -35,6 +35,8 @@ type request[New, Old any] struct {
 	Object      New                         `json:"object"`
 	OldObject   Old                         `json:"oldObject"`
 	DryRun      bool                        `json:"dryRun"`
+
+	body []byte // what was decoded
 }
 
 type envelope[New, Old any] struct {
@@ -127,10 +129,13 @@ func (l *labels) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 type annotations struct {
 	settings    map[string]string
 	lastApplied jsontext.Value
+	from, to    int64 // where all of them stand in the body, with the colon before them
 }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (a *annotations) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	a.from = d.InputOffset()
+	defer func() { a.to = d.InputOffset() }()
 	return readObject(d, func(name []byte) error {
 		switch {
 		case string(name) == model.LastApplied:
@@ -151,6 +156,19 @@ func (a *annotations) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		}
 		return d.SkipValue()
 	})
+}
+
+// all are the annotations, those included that were skipped.
+func (a *annotations) all(body []byte) (map[string]string, error) {
+	_, text, _ := bytes.Cut(body[a.from:a.to], []byte(":"))
+	if len(text) == 0 {
+		return nil, nil
+	}
+	var out map[string]string
+	if err := json.Unmarshal(text, &out); err != nil {
+		return nil, refuse("metadata.annotations cannot be read: %w", err)
+	}
+	return out, nil
 }
 
 // malformed is a body that is no review: the sender's mistake.
@@ -195,6 +213,7 @@ func decode[New, Old any](body []byte) (*request[New, Old], error) {
 	case e.Request.UID == "":
 		return nil, refuse("the request of the AdmissionReview has no uid")
 	}
+	e.Request.body = body
 	return e.Request, nil
 }
 
@@ -214,7 +233,7 @@ func decodeAny[New, Old any](body []byte) (*request[New, Old], error) {
 	}
 	return &request[New, Old]{
 		UID: foreign.UID, Resource: foreign.Resource, SubResource: foreign.SubResource, Name: foreign.Name,
-		Namespace: foreign.Namespace, Operation: foreign.Operation, UserInfo: foreign.UserInfo, DryRun: foreign.DryRun,
+		Namespace: foreign.Namespace, Operation: foreign.Operation, UserInfo: foreign.UserInfo, DryRun: foreign.DryRun, body: body,
 	}, nil
 }
 
@@ -259,8 +278,17 @@ func (o *object) networkPolicy(namespace string) *networkingv1.NetworkPolicy {
 	return &networkingv1.NetworkPolicy{ObjectMeta: o.meta(namespace), Spec: networkingv1.NetworkPolicySpec(*o.Spec)}
 }
 
-func (o *object) namespaceMeta() *model.NamespaceMeta {
-	return model.NewNamespaceMeta(&corev1.Namespace{
-		ObjectMeta: o.meta(""), Status: corev1.NamespaceStatus{Phase: o.Status.Phase},
-	})
+// namespaceMeta compiles the Namespace for the engine, with the object itself if the rules look at it.
+func (o *object) namespaceMeta(body []byte, whole bool) (*model.NamespaceMeta, error) {
+	ns := &corev1.Namespace{ObjectMeta: o.meta(""), Status: corev1.NamespaceStatus{Phase: o.Status.Phase}}
+	meta := model.NewNamespaceMeta(ns)
+	if !whole {
+		return meta, nil
+	}
+	var err error
+	if ns.Annotations, err = o.Metadata.Annotations.all(body); err != nil {
+		return nil, err
+	}
+	meta.KeepObject(ns)
+	return meta, nil
 }

@@ -13,8 +13,7 @@ import (
 // guard is the configuration in force, with its engine. It is immutable.
 type guard struct {
 	*config.Config
-	engine  *engine.Engine
-	ruleIDs []string
+	engine *engine.Engine
 }
 
 // guard is that of the configuration in force; its engine is made anew when the configuration is another one.
@@ -23,7 +22,7 @@ func (h *Handler) guard() *guard {
 	if g := h.current.Load(); g != nil && g.Config == cfg {
 		return g
 	}
-	g := &guard{Config: cfg, engine: engine.New(cfg.Rules), ruleIDs: h.options.RuleIDs}
+	g := &guard{Config: cfg, engine: engine.New(cfg.Rules)}
 	h.current.Store(g)
 	return g
 }

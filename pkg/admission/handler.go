@@ -41,8 +41,6 @@ type Options struct {
 	Confirm func(ctx context.Context, namespace string) (*model.Snapshot, error)
 	// Config is the configuration in force: the same pointer for as long as it does not change.
 	Config func() *config.Config
-	// RuleIDs are all rules that an exemption may name, those that are switched off included.
-	RuleIDs []string
 	// Authorize says whether the user may exempt the NetworkPolicy: the verb exempt on networkpolicies in the API group
 	// portcullis.dev. An error means that it cannot be told. Without the function nobody may.
 	Authorize func(ctx context.Context, user authenticationv1.UserInfo, namespace, name string) (bool, error)

@@ -42,7 +42,6 @@ const (
 type fixture struct {
 	t         *testing.T
 	config    *config.Config
-	ruleIDs   []string
 	store     *model.Store
 	synced    bool
 	authorize func(user authenticationv1.UserInfo, namespace, name string) (bool, error)
@@ -63,8 +62,8 @@ func newFixture(t *testing.T) *fixture {
 		Levels:  verdict.Levels{Enforce: finding.Baseline, Warn: finding.Restricted, Audit: finding.Restricted},
 		Mode:    verdict.ModeEnforce,
 		Ratchet: true,
+		RuleIDs: []string{"all-ports", "dns-blocked", "internet-ingress", "invalid-setting"},
 	}
-	f.ruleIDs = []string{"all-ports", "dns-blocked", "internet-ingress", "invalid-setting"}
 	f.namespace("shop", nil)
 	return f
 }
@@ -110,7 +109,6 @@ func (f *fixture) handler() *admission.Handler {
 		State:    func() (*model.Snapshot, bool) { return snapshot, f.synced },
 		Confirm:  f.confirm,
 		Config:   func() *config.Config { return f.config },
-		RuleIDs:  f.ruleIDs,
 		Recorder: f.counts,
 		Log:      slog.New(slog.NewTextHandler(&f.log, nil)),
 		Now:      func() time.Time { return f.now },

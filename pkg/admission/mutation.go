@@ -138,7 +138,7 @@ func (m *policyMutation) blocked(np *networkingv1.NetworkPolicy) []finding.Findi
 		change.OldPolicy = model.CompilePolicy(old.networkPolicy(m.r.Namespace), model.Authored{})
 	}
 	j := m.g.judge(m.snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, m.g.Levels), "")
-	exemption, _ := model.ParseExemption(np.Annotations, m.g.ruleIDs, m.h.options.Now())
+	exemption, _ := model.ParseExemption(np.Annotations, m.g.RuleIDs, m.h.options.Now())
 	j.decide(verdict.Exemptions{Annotated: exemption})
 	var out []finding.Finding
 	for i := range j.Decided {

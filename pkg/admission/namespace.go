@@ -24,9 +24,15 @@ func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *ob
 		o.decision = metrics.Skipped
 		return nil
 	}
-	change := model.Change{Operation: operations[r.Operation], Time: h.options.Now(), NewNS: r.Object.namespaceMeta()}
+	change := h.change(r)
+	var err error
+	if change.NewNS, err = r.Object.namespaceMeta(r.body, g.Facts.Objects); err != nil {
+		return err
+	}
 	if r.Operation == update {
-		change.OldNS = r.OldObject.namespaceMeta()
+		if change.OldNS, err = r.OldObject.namespaceMeta(r.body, g.Facts.Objects); err != nil {
+			return err
+		}
 	}
 	exempt := g.Exemptions.Reason(change.NewNS.Name, r.UserInfo.Username, r.UserInfo.Groups)
 	snapshot, synced := h.options.State()
@@ -68,7 +74,7 @@ func (h *Handler) violators(ctx context.Context, g *guard, world *model.Snapshot
 		if p.Deleting {
 			continue
 		}
-		exemption, _ := model.ParseExemption(p.Annotations, g.ruleIDs, h.options.Now())
+		exemption, _ := model.ParseExemption(p.Annotations, g.RuleIDs, h.options.Now())
 		v := verdict.Decide(verdict.Policy{Levels: verdict.Levels{Enforce: level}}, verdict.Exemptions{Annotated: exemption},
 			g.engine.Evaluate(world, model.Change{Time: h.options.Now(), OldPolicy: p, NewPolicy: p}), nil)
 		switch {

@@ -36,7 +36,7 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 		o.decision = metrics.Skipped
 		return nil
 	}
-	change, err := h.policyChange(r)
+	change, err := h.policyChange(r, g.Facts.Objects)
 	if err != nil {
 		return err
 	}
@@ -113,29 +113,44 @@ func unsynced(exempt string, o *outcome, a *answer) error {
 	return nil
 }
 
-// policyChange is what the review does to the cluster.
-func (h *Handler) policyChange(r *request[*object, *object]) (model.Change, error) {
-	change := model.Change{Operation: operations[r.Operation], Time: h.options.Now()}
+// change is what the review does to the cluster, without the objects.
+func (h *Handler) change(r *request[*object, *object]) model.Change {
+	return model.Change{
+		Operation: operations[r.Operation], Time: h.options.Now(), DryRun: r.DryRun,
+		Requester: &model.Requester{Username: r.UserInfo.Username, UID: r.UserInfo.UID, Groups: r.UserInfo.Groups},
+	}
+}
+
+// policyChange is what the review does to the cluster, with the objects themselves if the rules look at them.
+func (h *Handler) policyChange(r *request[*object, *object], whole bool) (model.Change, error) {
+	change := h.change(r)
 	var err error
 	if r.Operation != create {
-		if change.OldPolicy, err = r.OldObject.policy(r.Namespace, nil); err != nil {
+		if change.OldPolicy, err = r.OldObject.policy(r, nil, whole); err != nil {
 			return change, err
 		}
 	}
 	if r.Operation != remove {
-		change.NewPolicy, err = r.Object.policy(r.Namespace, r.OldObject)
+		change.NewPolicy, err = r.Object.policy(r, r.OldObject, whole)
 	}
 	return change, err
 }
 
 // policy compiles the policy for the engine. old is the one that it replaces; nil if there is none.
-func (o *object) policy(namespace string, old *object) (*model.Policy, error) {
-	np := o.networkPolicy(namespace)
+func (o *object) policy(r *request[*object, *object], old *object, whole bool) (*model.Policy, error) {
+	np := o.networkPolicy(r.Namespace)
 	authored, err := authoredBy(o, old, np)
 	if err != nil {
 		return nil, err
 	}
-	return model.CompilePolicy(np, authored), nil
+	p := model.CompilePolicy(np, authored)
+	if whole {
+		if np.Annotations, err = o.Metadata.Annotations.all(r.body); err != nil {
+			return nil, err
+		}
+		p.KeepObject(np)
+	}
+	return p, nil
 }
 
 // honour applies the exemption that the policy's annotations ask for, if the requester may exempt. Nobody is asked unless
@@ -144,7 +159,7 @@ func (h *Handler) honour(ctx context.Context, g *guard, j *judged, p *model.Poli
 	if j.Exempt != "" || p.Annotations[model.AnnotationExempt] == "" {
 		return "", nil
 	}
-	exemption, _ := model.ParseExemption(p.Annotations, g.ruleIDs, h.options.Now())
+	exemption, _ := model.ParseExemption(p.Annotations, g.RuleIDs, h.options.Now())
 	matters, denies := false, false
 	for i := range j.Decided {
 		if exemption.Covers(j.Decided[i].Rule) {

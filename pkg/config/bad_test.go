@@ -55,11 +55,10 @@ func TestBadConfigurationsAreRefusedWithAllThatIsWrong(t *testing.T) {
 			},
 		},
 		"if a feature is not there yet, then it is refused": {
-			"customRules: [{id: x}]\nisolateNamespaces: all\naudit: {reports: true}\n",
+			"isolateNamespaces: all\naudit: {reports: true}\n",
 			[]string{
-				`1: customRules: this version has no custom rules: remove the list`,
-				`2: isolateNamespaces: this version makes no default denies: use none`,
-				`3: audit.reports: this version writes no policy reports: use false`,
+				`1: isolateNamespaces: this version makes no default denies: use none`,
+				`2: audit.reports: this version writes no policy reports: use false`,
 			},
 		},
 		"if a time is nothing or less, then it is refused": {

@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/portcullis-dev/portcullis/pkg/celrule"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/mutate"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
@@ -14,7 +15,7 @@ import (
 )
 
 // compile turns a valid configuration into what is in force.
-func compile(object GuardConfiguration, cat *rule.Catalogue, opts []Option) *Config {
+func compile(object GuardConfiguration, custom []celrule.Rule, cat *rule.Catalogue, opts []Option) *Config {
 	var o options
 	for _, option := range opts {
 		option(&o)
@@ -42,6 +43,10 @@ func compile(object GuardConfiguration, cat *rule.Catalogue, opts []Option) *Con
 		NamespaceMetrics: object.Metrics.NamespaceLabel,
 		Notices:          object.notices(cat),
 	}
+	for _, r := range cat.All() {
+		c.RuleIDs = append(c.RuleIDs, r.ID)
+	}
+	c.addCustom(custom)
 	if o.mode != "" {
 		c.Mode = o.mode
 	}

@@ -161,6 +161,9 @@ func suggestion(name string, known []string) string {
 // boolSetter is a struct that true or false alone switches.
 type boolSetter interface{ setBool(bool) }
 
+// defaulter is an item of a list that has defaults of its own.
+type defaulter interface{ setDefaults() }
+
 // value reads n into the variable. What cannot be read leaves it as it is.
 func (d *decoder) value(n *yaml.Node, into reflect.Value, at *field.Path) {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
@@ -264,6 +267,9 @@ func (d *decoder) list(n *yaml.Node, into reflect.Value, at *field.Path) {
 	out := reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
 		d.lines[at.Index(i).String()] = item.Line
+		if element, ok := out.Index(i).Addr().Interface().(defaulter); ok {
+			element.setDefaults()
+		}
 		d.value(item, out.Index(i), at.Index(i))
 	}
 	into.Set(out)

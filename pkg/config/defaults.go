@@ -23,7 +23,7 @@ func Default(cat *rule.Catalogue) GuardConfiguration {
 			Namespaces: []string{}, Users: []string{}, Groups: []string{},
 		},
 		Rules:       map[string]RuleConfiguration{},
-		CustomRules: []any{},
+		CustomRules: []CustomRule{},
 		Claims:      Claims{GracePeriod: metav1.Duration{Duration: 10 * time.Minute}},
 		Mutations: Mutations{
 			PolicyTypes:         true,
@@ -70,3 +70,10 @@ func (r RuleConfiguration) MarshalJSON() ([]byte, error) {
 
 // setBool reads true and false alone as the switch.
 func (l *NamespaceNameLabel) setBool(enabled bool) { l.Enabled = enabled }
+
+// setDefaults gives a custom rule what it does not say itself.
+func (r *CustomRule) setDefaults() {
+	r.Severity = finding.Medium
+	r.AppliesTo = []Resource{ResourcePolicies}
+	r.Operations = []Operation{OperationCreate, OperationUpdate}
+}

@@ -25,8 +25,10 @@ import (
 type Config struct {
 	// Object is the configuration with all defaults, without what options add.
 	Object GuardConfiguration
-	// Rules are those that are not off, sorted by id.
+	// Rules are those that are not off, custom ones included, sorted by id.
 	Rules []rule.Configured
+	// RuleIDs are the ids of all rules, those that are off included, sorted: what an exemption may name.
+	RuleIDs []string
 	// Facts hold what is configured; what is left empty is to be found in the cluster.
 	Facts model.Facts
 	// Levels are those of Namespaces without labels.
@@ -124,10 +126,12 @@ func readFile(path string) ([]byte, error) {
 func Load(data []byte, source string, cat *rule.Catalogue, opts ...Option) (*Config, error) {
 	d := decoder{lines: map[string]int{}}
 	object := d.read(data, cat)
+	custom, errs := compileCustomRules(object.CustomRules, cat, d.told())
+	d.tell(errs)
 	if len(d.problems) > 0 {
 		return nil, d.failure(source)
 	}
-	return compile(object, cat, opts), nil
+	return compile(object, custom, cat, opts), nil
 }
 
 // read decodes by the version that the file names, and validates.
@@ -147,17 +151,27 @@ func (d *decoder) read(data []byte, cat *rule.Catalogue) GuardConfiguration {
 		return out
 	}
 	d.v1alpha1(root, &out, cat)
-	told := map[string]bool{}
+	d.tell(out.Validate())
+	return out
+}
+
+// told says of which fields a problem is told.
+func (d *decoder) told() map[string]bool {
+	out := map[string]bool{}
 	for _, p := range d.problems {
-		told[p.Field] = true
-	}
-	for _, err := range out.Validate() {
-		if told[err.Field] {
-			continue
-		}
-		d.problems = append(d.problems, located{d.lineOf(err.Field), err})
+		out[p.Field] = true
 	}
 	return out
+}
+
+// tell adds the errors about fields of which nothing is told yet.
+func (d *decoder) tell(errs field.ErrorList) {
+	told := d.told()
+	for _, err := range errs {
+		if !told[err.Field] {
+			d.problems = append(d.problems, located{d.lineOf(err.Field), err})
+		}
+	}
 }
 
 // lineOf is where the field stands, or the nearest field around it.

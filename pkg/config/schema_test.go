@@ -72,6 +72,14 @@ func (g *generator) of(t reflect.Type) schema {
 		return enum(config.ProviderNone, config.ProviderGKE)
 	case *config.Isolation:
 		return enum(config.IsolateNone)
+	case *config.Resource:
+		return enum(config.ResourcePolicies, config.ResourceNamespaces)
+	case *config.Operation:
+		return enum(config.OperationCreate, config.OperationUpdate, config.OperationDelete)
+	case *finding.Severity:
+		return enum(finding.Info, finding.Low, finding.Medium, finding.High)
+	case *config.CustomRule:
+		return g.customRule(t)
 	case *config.CIDR:
 		return schema{"type": "string", "pattern": `^[0-9A-Fa-f:.]+/[0-9]{1,3}$`}
 	case *config.Port:
@@ -93,9 +101,6 @@ func (g *generator) of(t reflect.Type) schema {
 	case reflect.Map:
 		return schema{"type": "object", "additionalProperties": g.of(t.Elem())}
 	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Interface {
-			return schema{"type": "array", "maxItems": 0}
-		}
 		return schema{"type": "array", "items": g.of(t.Elem())}
 	case reflect.String:
 		return schema{"type": "string"}
@@ -138,6 +143,26 @@ func (g *generator) object(t reflect.Type) schema {
 		properties[name] = property
 	}
 	return schema{"type": "object", "properties": properties, "additionalProperties": false}
+}
+
+// customRule has what the type does not tell: what is required, and the defaults.
+func (g *generator) customRule(t reflect.Type) schema {
+	out := g.object(t)
+	out["required"] = []string{"id", "level", "message", "expression"}
+	properties := out["properties"].(schema)
+	properties["id"].(schema)["pattern"] = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+	properties["level"].(schema)["enum"] = []finding.Level{finding.Baseline, finding.Restricted}
+	for _, name := range []string{"id", "message", "expression"} {
+		properties[name].(schema)["minLength"] = 1
+	}
+	for _, name := range []string{"appliesTo", "operations"} {
+		properties[name].(schema)["minItems"] = 1
+		properties[name].(schema)["uniqueItems"] = true
+	}
+	properties["severity"].(schema)["default"] = finding.Medium
+	properties["appliesTo"].(schema)["default"] = []config.Resource{config.ResourcePolicies}
+	properties["operations"].(schema)["default"] = []config.Operation{config.OperationCreate, config.OperationUpdate}
+	return out
 }
 
 // generate is the schema of the whole configuration.

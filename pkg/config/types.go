@@ -34,8 +34,8 @@ type GuardConfiguration struct {
 	// Rules switches rules off, moves them to another level, and sets their parameters, by the rule's id. A rule that is
 	// not listed has its own level and default parameters.
 	Rules map[string]RuleConfiguration `json:"rules"`
-	// CustomRules are rules in CEL. This version has none, and refuses a list that is not empty.
-	CustomRules []any `json:"customRules"`
+	// CustomRules are rules of your own, in CEL: see custom-rules.md.
+	CustomRules []CustomRule `json:"customRules"`
 	// Claims says how the annotation portcullis.dev/exposed-by is followed up.
 	Claims Claims `json:"claims"`
 	// Mutations switches what is repaired at admission.
@@ -88,6 +88,51 @@ type RuleLevel string
 
 // RuleOff switches a rule off.
 const RuleOff RuleLevel = "off"
+
+// CustomRule is a rule in CEL, the language of ValidatingAdmissionPolicies.
+type CustomRule struct {
+	// ID is the name of the rule, as in acme-owner: lower-case letters, digits and hyphens. It must not be that of another
+	// rule.
+	ID string `json:"id"`
+	// Level is the level that the rule belongs to: baseline or restricted.
+	Level finding.Level `json:"level"`
+	// Severity is how much harm a finding stands for: info, low, medium or high.
+	Severity finding.Severity `json:"severity"`
+	// Message is what is the case where the expression is false, in a sentence.
+	Message string `json:"message"`
+	// MessageExpression yields a message that says more, as a text on one line. Where it fails, the message stands.
+	MessageExpression string `json:"messageExpression,omitempty"`
+	// Expression is what has to be true.
+	Expression string `json:"expression"`
+	// Fix is what to do about a finding, in a sentence.
+	Fix string `json:"fix,omitempty"`
+	// Path is the field that findings are about, as in spec.ingress; the whole object where it is absent.
+	Path string `json:"path,omitempty"`
+	// AppliesTo are the resources that the rule judges: networkpolicies, namespaces.
+	AppliesTo []Resource `json:"appliesTo"`
+	// Operations are those that the rule judges: CREATE, UPDATE, DELETE. An object as it stands, as for portcullis check, is
+	// judged as though it were created.
+	Operations []Operation `json:"operations"`
+}
+
+// Resource is what a custom rule applies to.
+type Resource string
+
+// The resources.
+const (
+	ResourcePolicies   Resource = "networkpolicies"
+	ResourceNamespaces Resource = "namespaces"
+)
+
+// Operation is what a custom rule judges, as in an AdmissionReview.
+type Operation string
+
+// The operations.
+const (
+	OperationCreate Operation = "CREATE"
+	OperationUpdate Operation = "UPDATE"
+	OperationDelete Operation = "DELETE"
+)
 
 // Claims are about the annotation portcullis.dev/exposed-by.
 type Claims struct {

@@ -23,9 +23,7 @@ func (c *GuardConfiguration) Validate() field.ErrorList {
 	if !slices.Contains(verdict.Modes[:], c.Mode) {
 		all = append(all, field.NotSupported(field.NewPath("mode"), c.Mode, verdict.Modes[:]))
 	}
-	if len(c.CustomRules) > 0 {
-		all = append(all, field.Forbidden(field.NewPath("customRules"), "this version has no custom rules: remove the list"))
-	}
+	all = append(all, validateCustomRules(c.CustomRules, field.NewPath("customRules"))...)
 	if c.IsolateNamespaces != IsolateNone {
 		at := field.NewPath("isolateNamespaces")
 		if slices.Contains(model.Isolations[:], string(c.IsolateNamespaces)) {

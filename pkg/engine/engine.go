@@ -12,10 +12,21 @@ import (
 )
 
 // Engine holds the rules as configured. It is immutable and safe for concurrent use.
-type Engine struct{ rules []rule.Configured }
+type Engine struct {
+	rules  []rule.Configured
+	custom []string // ids of custom rules
+}
 
 // New makes an engine of the rules.
-func New(rules []rule.Configured) *Engine { return &Engine{rules: slices.Clone(rules)} }
+func New(rules []rule.Configured) *Engine {
+	e := &Engine{rules: slices.Clone(rules)}
+	for i := range rules {
+		if rules[i].Custom {
+			e.custom = append(e.custom, rules[i].ID)
+		}
+	}
+	return e
+}
 
 // Review is what is found of one change. It is not safe for concurrent use.
 type Review struct {
@@ -45,6 +56,7 @@ func (e *Engine) Review(prior *model.Snapshot, c model.Change) *Review {
 			continue
 		}
 		pass := rule.NewPass(e.rules[i], c, before, after)
+		pass.CustomRules = e.custom
 		e.rules[i].Run(pass)
 		out = append(out, located(pass.Findings(), c)...)
 	}

@@ -90,6 +90,7 @@ type Finding struct {
 	Rule     string
 	Level    Level
 	Severity Severity
+	Custom   bool // the rule is one of the configuration, which the catalogue does not have
 	Outcome  Outcome
 	Subject  Subject
 	Path     string // the field, as in spec.ingress[0].from[0]; empty for the whole object

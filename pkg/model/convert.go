@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/portcullis-dev/portcullis/pkg/netset"
@@ -26,6 +27,18 @@ func NewNamespaceMeta(ns *corev1.Namespace) *NamespaceMeta {
 	}
 	meta.Labels = impliedLabels(meta.Labels, ns.Name, &Facts{})
 	return meta
+}
+
+// KeepObject keeps the object that the policy was compiled of. It is not to be changed any more.
+func (p *Policy) KeepObject(np *networkingv1.NetworkPolicy) {
+	np.ManagedFields = nil
+	p.Object = np
+}
+
+// KeepObject keeps the object that the metadata was compiled of. It is not to be changed any more.
+func (m *NamespaceMeta) KeepObject(ns *corev1.Namespace) {
+	ns.ManagedFields = nil
+	m.Object = ns
 }
 
 // SetNamespace stores a Namespace.

@@ -33,7 +33,11 @@ const webhookPort = 443 // "If specified, the port on the service that hosting w
 func (s *Store) Apply(obj runtime.Object) (known bool, err error) {
 	switch o := obj.(type) {
 	case *corev1.Namespace:
-		s.SetNamespace(NewNamespaceMeta(o))
+		meta := NewNamespaceMeta(o)
+		if s.objects {
+			meta.KeepObject(o)
+		}
+		s.SetNamespace(meta)
 	case *corev1.Pod:
 		s.SetPod(o)
 	case *corev1.Service:
@@ -41,7 +45,11 @@ func (s *Store) Apply(obj runtime.Object) (known bool, err error) {
 	case *corev1.Node:
 		s.SetNode(o)
 	case *networkingv1.NetworkPolicy:
-		s.SetPolicy(CompilePolicy(o, AuthoredBy(o)))
+		p := CompilePolicy(o, AuthoredBy(o))
+		if s.objects {
+			p.KeepObject(o)
+		}
+		s.SetPolicy(p)
 	case *networkingv1.Ingress:
 		s.setIngress(o)
 	case *networkingv1.ServiceCIDR:

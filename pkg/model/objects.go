@@ -3,6 +3,8 @@ package model
 import (
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
@@ -38,6 +40,8 @@ type NamespaceMeta struct {
 	Created   time.Time
 	Source    finding.Source
 	Lines     map[string]int
+	// Object is the Namespace itself, without managed fields, as Policy.Object is.
+	Object *corev1.Namespace
 }
 
 // Subject is the Namespace as the subject of a finding.
@@ -130,6 +134,9 @@ type Facts struct {
 	LoadBalancerSources netset.Addrs
 	// NamespaceNameLabel is the label key under which every Namespace carries its own name; empty if switched off.
 	NamespaceNameLabel string
+	// Objects is whether some rule looks at the objects of policies or Namespaces themselves, so that a source which does not
+	// keep them otherwise is to keep them.
+	Objects bool
 }
 
 // Operation is what a Change does.
@@ -153,6 +160,16 @@ type Change struct {
 	Time                 time.Time
 	OldPolicy, NewPolicy *Policy
 	OldNS, NewNS         *NamespaceMeta
+	// Requester is who asks for the change; nil where nobody does, as for an object as it stands.
+	Requester *Requester
+	// DryRun is whether the change will not be stored.
+	DryRun bool
+}
+
+// Requester is a user, as the API server has authenticated them.
+type Requester struct {
+	Username, UID string
+	Groups        []string
 }
 
 // Policy is the policy that the change is about: the new one, or on DELETE the old one; nil for a Namespace.

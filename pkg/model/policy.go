@@ -3,6 +3,8 @@ package model
 import (
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
@@ -65,7 +67,10 @@ type Policy struct {
 
 	// Authored is what the author wrote, as far as it is known.
 	Authored Authored
-	Source   finding.Source
+	// Object is what was compiled, without managed fields, for rules that look at the object itself; nil where it is not
+	// kept. See Facts.Objects.
+	Object *networkingv1.NetworkPolicy
+	Source finding.Source
 	// Lines are where the fields of the manifest stand, by field path as in spec.ingress[0].from[0]; nil when not read
 	// from a manifest.
 	Lines map[string]int

@@ -20,6 +20,7 @@ type Store struct {
 	counts  map[string]int          // objects by kind
 	ranges  *ranges                 // of nodes and cidrs; nil when they have changed
 
+	objects    bool // whether Apply keeps the objects of policies and Namespaces
 	configured Facts
 	last       *Snapshot
 }
@@ -79,6 +80,9 @@ func NewStore() *Store {
 		nodes: map[string]node{}, cidrs: map[string]netset.Addrs{}, agents: map[string]string{}, counts: map[string]int{},
 	}
 }
+
+// KeepObjects says whether Apply keeps, from now on, the objects of policies and Namespaces beside what is compiled.
+func (s *Store) KeepObjects(keep bool) { s.objects = keep }
 
 // Counts is how many objects of each kind are in the store.
 func (s *Store) Counts() map[string]int { return maps.Clone(s.counts) }

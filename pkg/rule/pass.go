@@ -20,6 +20,8 @@ type Pass struct {
 	Reach *reach.View
 	// Before answers the same in Prior.
 	Before *reach.View
+	// CustomRules are the ids of the configuration's own rules.
+	CustomRules []string
 
 	rule  Configured
 	found []*Builder
@@ -46,7 +48,7 @@ func (p *Pass) Undetermined(format string, args ...any) *Builder {
 
 func (p *Pass) add(outcome finding.Outcome, at *field.Path, w finding.Witness, format string, args ...any) *Builder {
 	b := &Builder{f: finding.Finding{
-		Rule: p.rule.ID, Level: p.rule.Level, Severity: p.rule.Severity, Outcome: outcome,
+		Rule: p.rule.ID, Level: p.rule.Level, Severity: p.rule.Severity, Custom: p.rule.Custom, Outcome: outcome,
 		Subject: p.subject(), Witness: w, Message: fmt.Sprintf(format, args...),
 	}}
 	if at != nil {

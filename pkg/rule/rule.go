@@ -19,6 +19,8 @@ type Rule struct {
 	ID       string
 	Level    finding.Level
 	Severity finding.Severity
+	// Custom is whether the rule is one of the configuration, and not of the catalogue.
+	Custom bool
 	// Subjects are the kinds of subject that the rule judges.
 	Subjects []string
 	Doc      Doc

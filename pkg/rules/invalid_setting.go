@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"slices"
+
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
@@ -44,7 +46,7 @@ func runInvalidSetting(p *rule.Pass) {
 	var problems []model.SettingProblem
 	switch policy, ns := p.Change.NewPolicy, p.Change.NewNS; {
 	case policy != nil:
-		problems = model.ReadPolicySettings(policy.Labels, policy.Annotations, ids(), p.Change.Time).Problems
+		problems = model.ReadPolicySettings(policy.Labels, policy.Annotations, slices.Concat(ids(), p.CustomRules), p.Change.Time).Problems
 	case ns != nil:
 		problems = model.ReadNamespaceSettings(ns.Labels, ns.Annotations).Problems
 	}

@@ -121,7 +121,7 @@ func prepare(ctx context.Context, o Options) (*server, error) {
 	}
 	s.recorder.CertificateNotAfter(s.certificates.NotAfter())
 	review := admission.Options{
-		Config: s.config, Recorder: s.recorder, Log: s.log, RuleIDs: ruleIDs(o.Catalogue),
+		Config: s.config, Recorder: s.recorder, Log: s.log,
 	}
 	if o.Snapshot != "" {
 		if s.state, err = openFolder(ctx, o.Snapshot, s.config().Facts, s.log); err != nil {
@@ -243,13 +243,4 @@ func hostOf(address string) string {
 		return ""
 	}
 	return u.Hostname()
-}
-
-func ruleIDs(c *rule.Catalogue) []string {
-	all := c.All()
-	out := make([]string, len(all))
-	for i, r := range all {
-		out[i] = r.ID
-	}
-	return out
 }

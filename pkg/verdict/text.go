@@ -57,7 +57,13 @@ func (d *Decided) head() string {
 // Advice is the sentence, and the fix if the rule knows one: "<message> Fix: <fix>".
 func (d *Decided) Advice() string { return d.Sentence() + d.remedy() }
 
-func (d *Decided) see() string { return " See: portcullis rules " + d.Rule }
+// see refers to the rule's page; a custom rule has none.
+func (d *Decided) see() string {
+	if d.Custom {
+		return ""
+	}
+	return " See: portcullis rules " + d.Rule
+}
 
 // remedy is " Fix: allow only TCP/8443.", or empty where the rule knows none.
 func (d *Decided) remedy() string {

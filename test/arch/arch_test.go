@@ -32,6 +32,7 @@ var floors = [][]string{
 	{"pkg/explain"},
 	{"pkg/rule"},
 	{"pkg/rules"},
+	{"pkg/celrule"},
 	{"pkg/engine"},
 	{"pkg/verdict"},
 	{"pkg/mutate"},
@@ -48,7 +49,7 @@ var floors = [][]string{
 }
 
 // pure are the packages that neither do I/O nor know of time, clients or servers.
-var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/explain", "pkg/rule", "pkg/rules", "pkg/engine", "pkg/verdict", "pkg/mutate", "pkg/fix"}
+var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/explain", "pkg/rule", "pkg/rules", "pkg/celrule", "pkg/engine", "pkg/verdict", "pkg/mutate", "pkg/fix"}
 
 // impure are what they do not import.
 var impure = []string{

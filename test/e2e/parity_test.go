@@ -314,14 +314,9 @@ func (w *written) request(t *testing.T) *admissionv1.AdmissionRequest {
 func (f *fixture) review(t *testing.T, w *written) *admissionv1.AdmissionResponse {
 	t.Helper()
 	snapshot := f.without(t, w)
-	var ids []string
-	for _, r := range rules.Catalogue().All() {
-		ids = append(ids, r.ID)
-	}
 	handler := admission.New(admission.Options{
-		RuleIDs: ids,
-		State:   func() (*model.Snapshot, bool) { return snapshot, true },
-		Config:  func() *config.Config { return f.config },
+		State:  func() (*model.Snapshot, bool) { return snapshot, true },
+		Config: func() *config.Config { return f.config },
 		Authorize: func(context.Context, authenticationv1.UserInfo, string, string) (bool, error) {
 			return true, nil // the command line knows no user, and honours every exemption
 		},

@@ -80,6 +80,7 @@ func (r *Result) keep(o *object) {
 	if ns, isNamespace := o.decoded.(*corev1.Namespace); isNamespace {
 		meta := model.NewNamespaceMeta(ns)
 		meta.Source, meta.Lines = o.source, o.lines
+		meta.KeepObject(ns)
 		r.Store.SetNamespace(meta)
 		r.Namespaces = append(r.Namespaces, meta)
 		return

@@ -15,6 +15,7 @@ func (in *parsing) policy(it item, o *object, np *networkingv1.NetworkPolicy, co
 	}
 	o.policy = model.CompilePolicy(np, authored)
 	o.policy.Source, o.policy.Lines = o.source, o.lines
+	o.policy.KeepObject(np)
 	if n := templateIn(it.tree()); n != nil {
 		in.problem(in.doc.lineOf(n), "%s is left of a template: render it first, as in helm template CHART | portcullis check -", shorten(n.Value))
 		return

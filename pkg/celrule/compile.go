@@ -1,0 +1,166 @@
+package celrule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	celast "github.com/google/cel-go/common/ast"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/library"
+
+	"github.com/portcullis-dev/portcullis/pkg/finding"
+)
+
+// An expression may cost as much as the API server lets one cost:
+//   - at run time, a million units (PerCallLimit, as an expression of a ValidatingAdmissionPolicy);
+//   - by the estimate at load, ten million (as a validation rule of a CustomResourceDefinition), where lists and maps of
+//     unknown size are taken to have 64 entries, and texts 256 characters.
+const (
+	estimateLimit = 10_000_000
+	assumedItems  = 64
+	assumedText   = 256
+)
+
+// Compiler compiles the rules of one configuration. It is not safe for concurrent use.
+type Compiler struct {
+	environments map[string]*cel.Env // by kind of subject
+}
+
+// NewCompiler prepares what rules are compiled by. An error is a fault of the program.
+func NewCompiler() (*Compiler, error) {
+	c := &Compiler{environments: map[string]*cel.Env{}}
+	for _, kind := range []string{finding.KindNetworkPolicy, finding.KindNamespace} {
+		env, err := newEnvironment(kind)
+		if err != nil {
+			return nil, err
+		}
+		c.environments[kind] = env
+	}
+	return c, nil
+}
+
+// program is an expression, ready to be evaluated.
+type program struct {
+	cel.Program
+	variables []string // that it mentions
+}
+
+func (p *program) mentions(variable string) bool {
+	return p != nil && slices.Contains(p.variables, variable)
+}
+
+// result is what an expression is to yield.
+type result struct {
+	*cel.Type
+	words string
+}
+
+var (
+	isCondition = result{cel.BoolType, "true or false"}
+	isText      = result{cel.StringType, "a text"}
+)
+
+func (c *Compiler) program(kind, expression string, want result, at *field.Path) (*program, field.ErrorList) {
+	fail := func(format string, args ...any) (*program, field.ErrorList) {
+		return nil, field.ErrorList{field.Forbidden(at, fmt.Sprintf(format, args...))}
+	}
+	env := c.environments[kind]
+	ast, issues := env.Compile(expression)
+	if issues.Err() != nil {
+		var errs field.ErrorList
+		for _, e := range issues.Errors() {
+			errs = append(errs, field.Forbidden(at, position(e.Location.Line(), e.Location.Column())+oneLine(e.Message)))
+		}
+		return nil, errs
+	}
+	if !ast.OutputType().IsExactType(want.Type) {
+		return fail("must yield %s, and yields %s", want.words, ast.OutputType())
+	}
+	if errs := literals(ast, at); len(errs) > 0 {
+		return nil, errs
+	}
+	cost, err := env.EstimateCost(ast, &library.CostEstimator{SizeEstimator: sizes{}})
+	if err != nil {
+		return fail("its cost cannot be estimated: %s", oneLine(err.Error()))
+	}
+	if cost.Max > estimateLimit {
+		return fail("costs too much: %d units by the estimate, and %d are allowed: loop over fewer lists within one another", cost.Max, estimateLimit)
+	}
+	compiled, err := env.Program(ast, cel.CostLimit(celconfig.PerCallLimit), cel.CostTrackerOptions(trackers()...))
+	if err != nil {
+		return fail("cannot be compiled: %s", oneLine(err.Error()))
+	}
+	return &program{Program: compiled, variables: variablesOf(ast)}, nil
+}
+
+// position says where in the expression, counted from 1: "line 2, column 7: ".
+func position(line, column int) string {
+	if line < 1 {
+		return ""
+	}
+	return fmt.Sprintf("line %d, column %d: ", line, column+1)
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// variablesOf are the variables that an expression mentions.
+func variablesOf(ast *cel.Ast) []string {
+	var out []string
+	celast.PostOrderVisit(ast.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
+		if e.Kind() == celast.IdentKind && !slices.Contains(out, e.AsIdent()) {
+			out = append(out, e.AsIdent())
+		}
+	}))
+	return out
+}
+
+// literals checks what is written as a literal where a function takes CIDRs or ports.
+func literals(ast *cel.Ast, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	celast.PostOrderVisit(ast.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
+		if e.Kind() != celast.CallKind {
+			return
+		}
+		check := checks(e.AsCall().FunctionName())
+		if check == nil {
+			return
+		}
+		for _, arg := range append([]celast.Expr{e.AsCall().Target()}, e.AsCall().Args()...) {
+			if arg.Kind() != celast.ListKind {
+				continue
+			}
+			for _, item := range arg.AsList().Elements() {
+				if item.Kind() != celast.LiteralKind {
+					continue
+				}
+				text, _ := item.AsLiteral().Value().(string)
+				if err := check(text); err != nil {
+					where := ast.NativeRep().SourceInfo().GetStartLocation(item.ID())
+					errs = append(errs, field.Forbidden(at, position(where.Line(), where.Column())+err.Error()))
+				}
+			}
+		}
+	}))
+	return errs
+}
+
+// sizes estimates what the types do not tell.
+type sizes struct{}
+
+// EstimateSize implements checker.CostEstimator.
+func (sizes) EstimateSize(element checker.AstNode) *checker.SizeEstimate {
+	size := uint64(assumedItems)
+	if t := element.Type(); t != nil && t.Kind() == cel.StringKind {
+		size = assumedText
+	}
+	return &checker.SizeEstimate{Max: size}
+}
+
+// EstimateCallCost implements checker.CostEstimator.
+func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
+}

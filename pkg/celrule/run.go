@@ -1,0 +1,208 @@
+package celrule
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/cel-go/cel"
+	celtypes "github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/lazy"
+
+	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/netset"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/rule"
+)
+
+// custom is a rule that is run. It is immutable.
+type custom struct {
+	Spec
+	programs map[string]programs // by kind of subject
+}
+
+type programs struct{ expression, message *program }
+
+func (p *programs) looksAtObjects() bool {
+	for _, variable := range []string{varObject, varOldObject, varNamespaceObject} {
+		if p.expression.mentions(variable) || p.message.mentions(variable) {
+			return true
+		}
+	}
+	return false
+}
+
+// run judges one change.
+func (c *custom) run(p *rule.Pass) {
+	if !c.judges(p.Change.Operation) {
+		return
+	}
+	in := newInput(p)
+	programs := c.programs[in.kind]
+	out, _, err := programs.expression.Eval(in)
+	switch {
+	case err != nil:
+		p.Undetermined("The expression of this rule could not be evaluated: %s", oneLine(err.Error()))
+		return
+	case out == celtypes.True:
+		return
+	}
+	var at *field.Path
+	if c.Path != "" {
+		at = field.NewPath(c.Path)
+	}
+	covered := in.extent()
+	b := p.Report(at, finding.Witness{}, "%s", c.message(programs.message, in)).Fix(c.Fix).Covers(covered...)
+	if in.policy != nil && in.counted {
+		b.Pods(in.view.Select(in.policy).Pods())
+	}
+}
+
+// message is what the finding says.
+func (c *custom) message(expression *program, in *input) string {
+	if expression == nil {
+		return c.Message
+	}
+	out, _, err := expression.Eval(in)
+	text, isText := out.(celtypes.String)
+	if err != nil || !isText {
+		return c.Message
+	}
+	said := strings.TrimSpace(string(text))
+	if said == "" || len(said) > celconfig.MaxEvaluatedMessageExpressionSizeBytes || strings.ContainsAny(said, "\n\r") || !utf8.ValidString(said) {
+		return c.Message
+	}
+	return said
+}
+
+// input is the variables of one evaluation. They are made when the expression comes to them.
+type input struct {
+	facts
+	kind    string
+	change  *model.Change
+	made    map[string]any
+	counted bool // the expression came to facts about pods
+}
+
+var _ cel.Activation = (*input)(nil)
+
+func newInput(p *rule.Pass) *input {
+	in := &input{change: &p.Change, kind: finding.KindNamespace, made: map[string]any{}}
+	in.view, in.world = p.Reach, p.World
+	if policy := p.Change.Policy(); policy != nil {
+		in.kind, in.policy = finding.KindNetworkPolicy, policy
+		if p.Change.NewPolicy == nil {
+			// Of a policy that goes, the facts are those of the world that it is still in.
+			in.view, in.world = p.Before, p.Prior
+		}
+	}
+	return in
+}
+
+// Parent implements cel.Activation.
+func (in *input) Parent() cel.Activation { return nil }
+
+// ResolveName implements cel.Activation.
+func (in *input) ResolveName(name string) (any, bool) {
+	if value, there := in.made[name]; there {
+		return value, true
+	}
+	value := in.variable(name)
+	if value == nil {
+		return nil, false
+	}
+	in.made[name] = value
+	return value, true
+}
+
+func (in *input) variable(name string) any {
+	switch name {
+	case varObject:
+		return in.object(in.change.NewPolicy, in.change.NewNS)
+	case varOldObject:
+		if in.change.Operation == model.Exists {
+			return celtypes.NullValue
+		}
+		return in.object(in.change.OldPolicy, in.change.OldNS)
+	case varNamespaceObject:
+		if in.policy == nil {
+			return celtypes.NullValue
+		}
+		meta := &in.world.NamespaceOrImplied(in.policy.Namespace).Meta
+		return namespaceValue(meta, meta.Object)
+	case varRequest:
+		return in.request()
+	case varReach:
+		in.counted = true
+		return in.reach()
+	case varPods:
+		in.counted = true
+		return in.pods()
+	}
+	return nil
+}
+
+// object is null where the operation has none.
+func (in *input) object(p *model.Policy, ns *model.NamespaceMeta) any {
+	switch {
+	case p != nil && p.Object == nil, ns != nil && ns.Object == nil && ns.Described:
+		return celtypes.NewErr("the object itself is not at hand")
+	case p != nil:
+		return policyValue(p.Object, p)
+	case ns != nil:
+		return namespaceValue(ns, ns.Object)
+	}
+	return celtypes.NullValue
+}
+
+func (in *input) request() ref.Val {
+	out := lazy.NewMapValue(celtypes.NewObjectType("portcullis.Request"))
+	add := func(name string, value any) {
+		out.Append(name, func(*lazy.MapValue) ref.Val { return celtypes.DefaultTypeAdapter.NativeToValue(value) })
+	}
+	add("operation", effective(in.change.Operation).String())
+	add("dryRun", in.change.DryRun)
+	if in.policy != nil {
+		add("name", in.policy.Name)
+		add("namespace", in.policy.Namespace)
+	} else {
+		add("name", in.change.Namespace().Name)
+		add("namespace", in.change.Namespace().Name)
+	}
+	if who := in.change.Requester; who != nil {
+		add("userInfo", fields{"username": who.Username, "uid": who.UID, "groups": texts(who.Groups)})
+	} else {
+		add("userInfo", celtypes.NewErr("the answer depends on request.userInfo, and nobody asks for an object that is judged as it stands"))
+	}
+	return out
+}
+
+// extent is what a finding covers, for the ratchet: of the directions that the expression looked at, what the policy allows.
+// Where it looked at none, findings are compared by their paths.
+func (in *input) extent() []finding.Part {
+	var out []finding.Part
+	for _, d := range model.Directions {
+		if !in.asked[d] {
+			continue
+		}
+		for _, c := range in.view.Select(in.policy).Classes {
+			if conns := reach.PolicyExternal(in.policy, c, d); !conns.IsEmpty() {
+				out = append(out, finding.Part{Key: d.Field() + "\n" + c.Key(), Conns: conns})
+			}
+		}
+		rules := in.rules(d)
+		for i := range rules {
+			r := &rules[i]
+			in.each(r, func(c *model.PodClass) bool {
+				out = append(out, finding.Part{
+					Key: d.Field() + "\npods " + c.Key(), Conns: netset.ConnsOf(netset.AllAddrs(), in.portsTowards(d, r, c)),
+				})
+				return len(out) < most
+			})
+		}
+	}
+	return out
+}
