@@ -18,7 +18,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
 )
 
-// The fixtures of an example NAME.yaml are in NAME/bad and NAME/good. Where x.before.yaml stands beside x.yaml, the change from
+// The fixtures of an example NAME.yaml are in testdata/examples/NAME/bad and good. Where x.before.yaml stands beside x.yaml, the change from
 // the one to the other is judged, else every object as it stands. A first line "# by: USER, GROUP, GROUP" says who asks.
 
 const examples = "../../examples/custom-rules"
@@ -39,7 +39,7 @@ func TestEveryExampleFindsWhatItSaysAndNothingElse(t *testing.T) {
 			id := c.Object.CustomRules[0].ID
 			assert.Equal(t, "acme-"+name, id)
 			for kind, want := range map[string]bool{"bad": true, "good": false} {
-				fixtures, err := filepath.Glob(filepath.Join(examples, name, kind, "*.yaml"))
+				fixtures, err := filepath.Glob(filepath.Join("testdata/examples", name, kind, "*.yaml"))
 				require.NoError(t, err)
 				require.NotEmpty(t, fixtures)
 				for _, f := range fixtures {
