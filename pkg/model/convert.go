@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,7 +60,22 @@ func (s *Store) SetPod(pod *corev1.Pod) {
 		s.dropPod(s.spaces[namespace], pod.Name)
 		return
 	}
-	s.setPod(namespace, pod.Name, podClass(namespace, pod.Labels, &pod.Spec), podIPs(&pod.Status))
+	s.setPod(namespace, pod.Name, podClass(namespace, pod.Labels, &pod.Spec), podIPs(&pod.Status), ownerOf(pod))
+}
+
+// ownerOf is the workload that a pod belongs to. A Deployment's ReplicaSets have its name and the hash that their pods carry as
+// the label pod-template-hash (https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#pod-template-hash-label).
+func ownerOf(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		return ""
+	}
+	if hash := pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; owner.Kind == "ReplicaSet" && hash != "" {
+		if name, made := strings.CutSuffix(owner.Name, "-"+hash); made && name != "" {
+			return "Deployment/" + name
+		}
+	}
+	return owner.Kind + "/" + owner.Name
 }
 
 func podIPs(status *corev1.PodStatus) []netip.Addr {

@@ -61,7 +61,7 @@ func (t *table) podClasses() []*PodClass {
 	}
 	for name, pod := range t.pods {
 		class := byRecord[pod.class]
-		class.Pods = append(class.Pods, Pod{Name: name, IPs: pod.ips})
+		class.Pods = append(class.Pods, Pod{Name: name, IPs: pod.ips, Owner: pod.owner})
 	}
 	for _, class := range out {
 		slices.SortFunc(class.Pods, func(a, b Pod) int { return cmp.Compare(a.Name, b.Name) })
@@ -104,6 +104,10 @@ func (t *table) templateClasses(pods []*PodClass) []*PodClass {
 			continue
 		}
 		if same := byKey[w.key]; same != nil {
+			if same.Equal == nil {
+				same.Equal = []Template{{same.Template, same.Replicas}}
+			}
+			same.Equal = append(same.Equal, Template{name, w.replicas})
 			same.Replicas += w.replicas
 			continue
 		}

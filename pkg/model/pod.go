@@ -19,6 +19,14 @@ type Pod struct {
 	Name string
 	// IPs are the addresses of the pod; empty while none is assigned, and always for pods of a workload template.
 	IPs []netip.Addr
+	// Owner is the workload that made the pod ("Deployment/web"); empty if it was made by hand.
+	Owner string
+}
+
+// Template is a workload of which there are no pods.
+type Template struct {
+	Workload string // "Deployment/web"
+	Replicas int    // how many pods it asks for
 }
 
 // PodClass is a set of pods of one namespace that no NetworkPolicy can tell apart but by address: equal labels, equal
@@ -37,8 +45,10 @@ type PodClass struct {
 	Pods []Pod
 	// Template is the workload that the class is the template of ("Deployment/web"), if there are no pods of it.
 	Template string
-	// Replicas is how many pods the template asks for; 0 for classes of real pods.
+	// Replicas is how many pods the template asks for, and those that are equal to it; 0 for classes of real pods.
 	Replicas int
+	// Equal are the templates that are equal to Template, itself included, where there are several; else none.
+	Equal []Template
 	// Hypothetical classes stand for pods that do not exist yet.
 	Hypothetical bool
 

@@ -47,6 +47,7 @@ type table struct {
 type podRecord struct {
 	class *classRecord
 	ips   []netip.Addr
+	owner string
 }
 
 // classRecord is what the pods of a class share, interned.
@@ -187,7 +188,7 @@ func (s *Store) dropPod(t *table, name string) {
 	put(s, "Pod", t.pods, name, podRecord{}, false)
 }
 
-func (s *Store) setPod(namespace, name string, class PodClass, ips []netip.Addr) {
+func (s *Store) setPod(namespace, name string, class PodClass, ips []netip.Addr, owner string) {
 	t := s.space(namespace)
 	s.dropPod(t, name)
 	key := classKey(&class)
@@ -198,7 +199,7 @@ func (s *Store) setPod(namespace, name string, class PodClass, ips []netip.Addr)
 		t.classes[key] = record
 	}
 	record.pods++
-	put(s, "Pod", t.pods, name, podRecord{class: record, ips: ips}, true)
+	put(s, "Pod", t.pods, name, podRecord{class: record, ips: ips, owner: owner}, true)
 }
 
 // setBackends replaces the backends that an object gives, in whichever namespaces they are.

@@ -40,6 +40,7 @@ var floors = [][]string{
 	{"pkg/config"},
 	{"pkg/source/manifest", "pkg/source/cluster"},
 	{"pkg/report", "pkg/metrics"},
+	{"pkg/report/graph"},
 	{"pkg/report/page"},
 	{"pkg/admission"},
 	{"certs"},

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/report/graph"
+)
+
+type reachOptions struct {
+	inputOptions
+	exposure bool
+	output   string
+}
+
+func (p program) reachCommand() *cobra.Command {
+	var o reachOptions
+	command := &cobra.Command{
+		Use:   "reach [PATH|-]...",
+		Short: "List every connection that the policies allow",
+		Long: `Lists who may connect to whom: workloads and address ranges, with the ports. Both sides count: between pods, a line says
+that egress of the one and ingress of the other allow it.
+
+In text, workloads with the same connections are one line: shop/* is every workload of the namespace shop, and */* every one
+there is. JSON and CSV list each pair.
+
+Exit code 0, or 2 for bad input.`,
+		Example: `  portcullis reach manifests/
+  helm template my-chart | portcullis reach -
+  portcullis reach --live -o dot | dot -Tsvg > reach.svg`,
+		RunE: func(command *cobra.Command, paths []string) error { return p.reach(command.Context(), paths, o) },
+	}
+	flags := command.Flags()
+	flags.StringVarP(&o.output, "output", "o", "text", "text, json, csv or dot")
+	flags.BoolVar(&o.exposure, "exposure", false, "add what pods that do not exist yet could do")
+	o.flags(flags)
+	return command
+}
+
+func (p program) reach(ctx context.Context, paths []string, o reachOptions) error {
+	if err := oneOf("output", o.output, "text", "json", "csv", "dot"); err != nil {
+		return err
+	}
+	done := p.progressing("reading, and computing all connections")
+	defer done()
+	in, err := p.read(ctx, paths, o.inputOptions, "look at", examples("portcullis reach manifests/", "helm template my-chart | portcullis reach -", "portcullis reach --live"))
+	if err != nil {
+		return err
+	}
+	connectivity, err := reach.Connect(ctx, in.snapshot)
+	if err != nil {
+		return err
+	}
+	g := &graph.Graph{Connectivity: connectivity}
+	if o.exposure {
+		g.Potentials = append([]reach.Potential{}, connectivity.Potentials(in.snapshot)...)
+	}
+	done()
+	switch o.output {
+	case "json":
+		err = g.JSON(p.out, in.problems)
+	case "csv":
+		err = g.CSV(p.out)
+	case "dot":
+		err = g.DOT(p.out)
+	default:
+		err = g.Text(p.out)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("writing the connections: %w", err)
+	case len(in.problems) > 0:
+		return exit(exitBadInput)
+	}
+	return nil
+}

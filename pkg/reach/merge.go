@@ -1,0 +1,233 @@
+package reach
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/portcullis-dev/portcullis/pkg/netset"
+)
+
+// Group is a set of workloads, for people: one, all of a namespace, all of a namespace but a few, or all there are.
+type Group struct {
+	// Workloads are sorted.
+	Workloads []*Workload
+	// Namespace is whose workloads they are; empty for all of the cluster.
+	Namespace string
+	// Except are those of the namespace that are not in the group, where the group is named by the namespace.
+	Except []*Workload
+	// Whole is whether the group is named by its namespace, or by the cluster.
+	Whole bool
+
+	first int // of Workloads, among all
+}
+
+// String is "shop/web", "shop/*", "shop/* except shop/db" or "*/*".
+func (g *Group) String() string {
+	switch {
+	case !g.Whole:
+		return g.Workloads[0].String()
+	case g.Namespace == "":
+		return "*/*"
+	}
+	text := g.Namespace + "/*"
+	if len(g.Except) > 0 {
+		names := make([]string, len(g.Except))
+		for i, w := range g.Except {
+			names[i] = w.String()
+		}
+		text += " except " + strings.Join(names, ", ")
+	}
+	return text
+}
+
+// Merged is one line of connections that have the same ports: from every workload of one group to every one of another, or
+// to or from addresses outside.
+type Merged struct {
+	From, To *Group // one of them is nil for Addrs
+	Addrs    netset.Addrs
+	Flow
+}
+
+// mostExcept is how many workloads a group's name leaves out at most.
+const mostExcept = 3
+
+// Merged are the edges with workloads of equal connections put together. They say exactly what Edges says, but that a workload
+// of one pod may be in both groups of a line.
+func (c *Connectivity) Merged() []Merged {
+	var out []Merged
+	kinds, members := c.rowKinds()
+	for _, from := range c.groupsOf(members) {
+		self := -1
+		if !from.Whole && from.Workloads[0].Pods < 2 {
+			self = from.first
+		}
+		targets := map[int32][]int{}
+		for j, at := range kinds[from.kind] {
+			if at != 0 && j != self {
+				targets[at] = append(targets[at], j)
+			}
+		}
+		first := len(out)
+		for at, members := range targets {
+			for _, to := range c.group(members, self) {
+				out = append(out, Merged{From: &from.Group, To: to, Flow: c.flows[at]})
+			}
+		}
+		slices.SortFunc(out[first:], func(a, b Merged) int { return a.To.first - b.To.first })
+	}
+	return append(out, c.mergedExternal()...)
+}
+
+// mergedExternal puts workloads together that have the same connections with addresses outside.
+func (c *Connectivity) mergedExternal() []Merged {
+	type key struct {
+		from         bool
+		addrs, ports string
+	}
+	members := map[key][]int{}
+	edges := map[key]Edge{}
+	var order []key
+	at := map[*Workload]int{}
+	for i, w := range c.Workloads {
+		at[w] = i
+	}
+	for e := range c.ExternalEdges() {
+		k := key{e.From == nil, e.Addrs.String(), e.Ports.String()}
+		if _, there := edges[k]; !there {
+			edges[k] = e
+			order = append(order, k)
+		}
+		w := e.From
+		if w == nil {
+			w = e.To
+		}
+		members[k] = append(members[k], at[w])
+	}
+	var out []Merged
+	for _, k := range order {
+		for _, g := range c.group(members[k], -1) {
+			m := Merged{From: g, Addrs: edges[k].Addrs, Flow: edges[k].Flow}
+			if k.from {
+				m.From, m.To = nil, g
+			}
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// rowKinds are the different rows, and which workloads have them, by kind. What a workload of one pod may connect to at
+// itself is nothing to anybody, and is taken to be as with its neighbours.
+func (c *Connectivity) rowKinds() (kinds [][]int32, members [][]int) {
+	known := map[*int32]int{} // by the row's first cell, as equal rows are one
+	unique := rowSet{}
+	for i, w := range c.Workloads {
+		row := c.rows[i]
+		if w.Pods < 2 {
+			if at := c.neighbours(i); at >= 0 && at != row[i] {
+				row = slices.Clone(row)
+				row[i] = at
+			}
+		}
+		row = unique.add(row)
+		kind, there := known[&row[0]]
+		if !there {
+			kind = len(kinds)
+			known[&row[0]] = kind
+			kinds, members = append(kinds, row), append(members, nil)
+		}
+		members[kind] = append(members[kind], i)
+	}
+	return kinds, members
+}
+
+// neighbours is the flow from a workload to the others of its namespace, if that is the same for most of them; else -1.
+func (c *Connectivity) neighbours(i int) int32 {
+	counts := map[int32]int{}
+	total, best := 0, int32(-1)
+	for j, w := range c.Workloads {
+		if j == i || w.Namespace != c.Workloads[i].Namespace {
+			continue
+		}
+		total++
+		at := c.rows[i][j]
+		if counts[at]++; best < 0 || counts[at] > counts[best] {
+			best = at
+		}
+	}
+	if total == 0 || 2*counts[best] <= total {
+		return -1
+	}
+	return best
+}
+
+type kindGroup struct {
+	Group
+	kind int
+}
+
+// groupsOf groups the sources, sorted by their first workload.
+func (c *Connectivity) groupsOf(members [][]int) []kindGroup {
+	var out []kindGroup
+	for kind, of := range members {
+		for _, g := range c.group(of, -1) {
+			out = append(out, kindGroup{*g, kind})
+		}
+	}
+	slices.SortFunc(out, func(a, b kindGroup) int { return a.first - b.first })
+	return out
+}
+
+// group names a sorted set of workloads by as few names as there are. The workload aside, if not negative, is neither among them nor
+// missing.
+func (c *Connectivity) group(members []int, aside int) []*Group {
+	pick := func(at []int) []*Workload {
+		out := make([]*Workload, len(at))
+		for i, j := range at {
+			out[i] = c.Workloads[j]
+		}
+		return out
+	}
+	all := len(c.Workloads)
+	if aside >= 0 {
+		all--
+	}
+	if len(members) == all && all > 1 && c.Workloads[0].Namespace != c.Workloads[len(c.Workloads)-1].Namespace {
+		return []*Group{{Workloads: pick(members), Whole: true, first: members[0]}}
+	}
+	var out []*Group
+	for len(members) > 0 {
+		namespace := c.Workloads[members[0]].Namespace
+		n := slices.IndexFunc(members, func(j int) bool { return c.Workloads[j].Namespace != namespace })
+		if n < 0 {
+			n = len(members)
+		}
+		here := members[:n]
+		members = members[n:]
+		first, last := c.namespace(namespace)
+		except := make([]*Workload, 0, mostExcept+1)
+		for j := first; j < last && len(except) <= mostExcept; j++ {
+			if _, in := slices.BinarySearch(here, j); !in && j != aside {
+				except = append(except, c.Workloads[j])
+			}
+		}
+		if len(here) > 1 && (len(except) == 0 || len(except) <= mostExcept && len(here) > 2*len(except)) {
+			out = append(out, &Group{Workloads: pick(here), Namespace: namespace, Except: except, Whole: true, first: here[0]})
+			continue
+		}
+		for _, j := range here {
+			out = append(out, &Group{Workloads: pick([]int{j}), Namespace: namespace, first: j})
+		}
+	}
+	return out
+}
+
+// namespace is where the workloads of a namespace begin, and where they end.
+func (c *Connectivity) namespace(name string) (first, last int) {
+	first, _ = slices.BinarySearchFunc(c.Workloads, name, func(w *Workload, name string) int { return strings.Compare(w.Namespace, name) })
+	last = first
+	for last < len(c.Workloads) && c.Workloads[last].Namespace == name {
+		last++
+	}
+	return first, last
+}
