@@ -34,14 +34,14 @@ Exit code 0, or 2 for bad input.`,
 		RunE: func(command *cobra.Command, paths []string) error { return p.reach(command.Context(), paths, o) },
 	}
 	flags := command.Flags()
-	flags.StringVarP(&o.output, "output", "o", "text", "text, json, csv or dot")
+	choice(command, &o.output, "output", "o", "text", either(graphNames()...), graphNames()...)
 	flags.BoolVar(&o.exposure, "exposure", false, "add what pods that do not exist yet could do")
 	o.flags(flags)
 	return command
 }
 
 func (p program) reach(ctx context.Context, paths []string, o reachOptions) error {
-	if err := oneOf("output", o.output, "text", "json", "csv", "dot"); err != nil {
+	if err := oneOf("output", o.output, graphNames()...); err != nil {
 		return err
 	}
 	done := p.progressing("reading, and computing all connections")
@@ -59,15 +59,10 @@ func (p program) reach(ctx context.Context, paths []string, o reachOptions) erro
 		g.Potentials = append([]reach.Potential{}, connectivity.Potentials(in.snapshot)...)
 	}
 	done()
-	switch o.output {
-	case "json":
-		err = g.JSON(p.out, in.problems)
-	case "csv":
-		err = g.CSV(p.out)
-	case "dot":
-		err = g.DOT(p.out)
-	default:
-		err = g.Text(p.out)
+	for _, f := range graphFormats() {
+		if f.name == o.output {
+			err = f.write(p, g, in)
+		}
 	}
 	switch {
 	case err != nil:
@@ -76,4 +71,28 @@ func (p program) reach(ctx context.Context, paths []string, o reachOptions) erro
 		return exit(exitBadInput)
 	}
 	return nil
+}
+
+// graphFormat is one way to show who may connect to whom.
+type graphFormat struct {
+	name  string // as a value of --output
+	write func(p program, g *graph.Graph, in *input) error
+}
+
+// graphFormats are all ways, in the order of the help.
+func graphFormats() []graphFormat {
+	return []graphFormat{
+		{"text", func(p program, g *graph.Graph, _ *input) error { return g.Text(p.out) }},
+		{"json", func(p program, g *graph.Graph, in *input) error { return g.JSON(p.out, in.problems) }},
+		{"csv", func(p program, g *graph.Graph, _ *input) error { return g.CSV(p.out) }},
+		{"dot", func(p program, g *graph.Graph, _ *input) error { return g.DOT(p.out) }},
+	}
+}
+
+func graphNames() []string {
+	var names []string
+	for _, f := range graphFormats() {
+		names = append(names, f.name)
+	}
+	return names
 }
