@@ -88,11 +88,15 @@ and on the command line.`,
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-<<<<<<< HEAD
-	root.AddCommand(p.checkCommand(), p.checkConfigCommand(), p.explainCommand(), p.rulesCommand(), p.serveCommand(), p.versionCommand())
-=======
-	root.AddCommand(p.checkCommand(), p.checkConfigCommand(), p.reachCommand(), p.rulesCommand(), p.serveCommand(), p.versionCommand())
->>>>>>> a7fc55b (reach: every allowed connection, as text, JSON, CSV and for Graphviz; compared with every pair of pods)
+	root.AddCommand(
+		p.checkCommand(),
+		p.checkConfigCommand(),
+		p.explainCommand(),
+		p.reachCommand(),
+		p.rulesCommand(),
+		p.serveCommand(),
+		p.versionCommand(),
+	)
 	return root
 }
 
