@@ -14,11 +14,8 @@ func (s *server) health() http.Handler {
 	for path, checks := range map[string]map[string]healthz.Checker{
 		"/healthz": {"ping": healthz.Ping},
 		"/readyz": {
-			"state": func(*http.Request) error { return s.state.Ready() },
-			"certificate": func(*http.Request) error {
-				_, err := s.certificates.GetCertificate(nil)
-				return err
-			},
+			"state":       func(*http.Request) error { return s.state.Ready() },
+			"certificate": func(*http.Request) error { return s.certificateReady() },
 			"webhook": func(*http.Request) error {
 				if !s.listening.Load() {
 					return errors.New("the webhook does not listen yet")

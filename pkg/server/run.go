@@ -86,7 +86,7 @@ func (s *server) reviews(ctx, running context.Context) error {
 	serving, stop := context.WithCancel(running)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
-	if !s.synced(serving) {
+	if !s.synced(serving) || !s.hasCertificate(serving) {
 		return nil
 	}
 	// The server answers what is open when its context ends; so that is not the context of reviews.
@@ -223,12 +223,4 @@ func (s *server) reregister() {
 	case s.reregisters <- struct{}{}:
 	default:
 	}
-}
-
-// renewed is told of every change of the certificate.
-func (s *server) renewed() {
-	notAfter := s.certificates.NotAfter()
-	s.recorder.CertificateNotAfter(notAfter)
-	s.log.Info("the certificate is read again", "notAfter", notAfter)
-	s.reregister()
 }

@@ -13,8 +13,8 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
@@ -48,8 +48,8 @@ type Options struct {
 	// Snapshot is a file or folder of manifests to take for the cluster's state, instead of Cluster.
 	Snapshot string
 
-	// CertDir has the serving certificate; one is made if it is empty.
-	CertDir string
+	// Certificates say where the serving certificate comes from.
+	Certificates Certificates
 	// BindAddress is where reviews are answered, HealthAddress where /healthz and /readyz are, and MetricsAddress where
 	// /metrics is. "0" switches one of the latter two off.
 	BindAddress, HealthAddress, MetricsAddress string
@@ -81,7 +81,10 @@ type server struct {
 	watcher      *config.Watcher // nil without a file
 	config       func() *config.Config
 	state        state
+	client       kubernetes.Interface // nil without a cluster
 	certificates certs.Source
+	certified    chan struct{} // closed once there is a certificate
+	certify      sync.Once     // closes it
 	handler      *admission.Handler
 	registrar    *registrar // nil if nothing is to be registered
 
@@ -102,7 +105,7 @@ func Run(ctx context.Context, options Options) error {
 }
 
 func prepare(ctx context.Context, o Options) (*server, error) {
-	s := &server{options: o, log: o.Log, registry: prometheus.NewRegistry(), reregisters: make(chan struct{}, 1)}
+	s := &server{options: o, log: o.Log, registry: prometheus.NewRegistry(), reregisters: make(chan struct{}, 1), certified: make(chan struct{})}
 	var err error
 	if s.host, s.port, err = split(o.BindAddress, "bind-address"); err != nil {
 		return nil, err
@@ -116,10 +119,15 @@ func prepare(ctx context.Context, o Options) (*server, error) {
 	if err := s.configure(); err != nil {
 		return nil, err
 	}
+	if o.Snapshot == "" {
+		if s.client, err = kubernetes.NewForConfig(o.Cluster); err != nil {
+			return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
+		}
+	}
 	if s.certificates, err = s.certificate(); err != nil {
 		return nil, err
 	}
-	s.recorder.CertificateNotAfter(s.certificates.NotAfter())
+	s.haveCertificate()
 	review := admission.Options{
 		Config: s.config, Recorder: s.recorder, Log: s.log,
 	}
@@ -137,11 +145,7 @@ func prepare(ctx context.Context, o Options) (*server, error) {
 
 // connect prepares what needs an API server.
 func (s *server) connect(ctx context.Context, review *admission.Options) error {
-	client, err := kubernetes.NewForConfig(s.options.Cluster)
-	if err != nil {
-		return fmt.Errorf("cannot make a client for the API server: %w", err)
-	}
-	if err := reach(ctx, client, s.options.Cluster.Host, s.log); err != nil {
+	if err := reach(ctx, s.client, s.options.Cluster.Host, s.log); err != nil {
 		return err
 	}
 	source, err := cluster.NewForConfig(s.options.Cluster, cluster.Options{Logger: s.log, NamespaceGone: s.recorder.ForgetNamespace})
@@ -150,11 +154,11 @@ func (s *server) connect(ctx context.Context, review *admission.Options) error {
 	}
 	source.SetFacts(s.config().Facts)
 	s.state, review.Confirm = source, source.Confirm
-	if review.Authorize, err = mayExempt(client.AuthorizationV1()); err != nil {
+	if review.Authorize, err = mayExempt(s.client.AuthorizationV1()); err != nil {
 		return err
 	}
 	if s.options.Register {
-		s.registrar = &registrar{client: client, url: s.options.WebhookURL, bundle: s.certificates.CABundle, config: s.config}
+		s.registrar = &registrar{client: s.client, url: s.options.WebhookURL, bundle: s.certificates.CABundle, config: s.config}
 	}
 	return nil
 }
@@ -205,20 +209,6 @@ func (s *server) reconfigured(c *config.Config, err error) {
 	s.heed(c)
 	s.log.Info("the configuration is read again", "file", s.options.ConfigFile, "mode", string(c.Mode))
 	s.reregister()
-}
-
-// certificate is where the serving certificate comes from.
-func (s *server) certificate() (certs.Source, error) {
-	if s.options.CertDir != "" {
-		return certs.NewFiles(s.options.CertDir)
-	}
-	hosts := []string{"localhost", "127.0.0.1", "::1"}
-	for _, host := range []string{s.host, hostOf(s.options.WebhookURL)} {
-		if host != "" {
-			hosts = append(hosts, host)
-		}
-	}
-	return certs.NewSelfSigned(hosts, time.Now())
 }
 
 // webhookURL is where the API server reaches the webhook.

@@ -72,6 +72,7 @@ func newFixture(t *testing.T) *fixture {
 	f.options = server.Options{
 		Version: "v0.0.0-test", Catalogue: f.catalogue(), Log: slog.New(slog.NewTextHandler(f.log, nil)), Snapshot: filepath.Join(dir, "state"),
 		BindAddress: free(t), HealthAddress: free(t), MetricsAddress: free(t), ConfigFile: filepath.Join(dir, "guard.yaml"),
+		Certificates: server.Certificates{Source: server.SelfSigned},
 	}
 	require.NoError(t, os.Mkdir(f.options.Snapshot, 0o755))
 	f.state(shop)
@@ -301,7 +302,7 @@ func TestAStartThatCannotBeSaysWhatToDo(t *testing.T) {
 		"if the manifests are bad, then file and line are told": {
 			func(f *fixture) { f.state("kind: [") }, "all.yaml:1"},
 		"if there is no certificate in the folder, then that is told": {
-			func(f *fixture) { f.options.CertDir = f.t.TempDir() }, "there is no tls.crt in "},
+			func(f *fixture) { f.options.Certificates = server.Certificates{Source: server.Files, Dir: f.t.TempDir()} }, "there is no tls.crt in "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)

@@ -43,6 +43,7 @@ var floors = [][]string{
 	{"pkg/report/graph"},
 	{"pkg/report/page"},
 	{"pkg/admission"},
+	{"certs/rotation"},
 	{"certs"},
 	{"pkg/server/registration"},
 	{"pkg/server"},
@@ -50,7 +51,7 @@ var floors = [][]string{
 }
 
 // pure are the packages that neither do I/O nor know of time, clients or servers.
-var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/explain", "pkg/rule", "pkg/rules", "pkg/celrule", "pkg/engine", "pkg/verdict", "pkg/mutate", "pkg/fix"}
+var pure = []string{"pkg/netset", "pkg/finding", "pkg/model", "pkg/reach", "pkg/explain", "pkg/rule", "pkg/rules", "pkg/celrule", "pkg/engine", "pkg/verdict", "pkg/mutate", "pkg/fix", "certs/rotation"}
 
 // impure are what they do not import.
 var impure = []string{
