@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -22,7 +20,7 @@ const plainMetrics = "127.0.0.1:8080"
 
 type serveOptions struct {
 	server.Options
-	kubeconfig, certSource, mode, logFormat string
+	kubeconfig, mode, logFormat string
 }
 
 func (p program) serveCommand() *cobra.Command {
@@ -54,14 +52,13 @@ taken for its state.`,
 	flags.StringVar(&o.mode, "mode", "", "enforce, or audit for a dry run of the whole cluster, whatever the configuration says")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` of the cluster; without it, in a cluster that cluster, and else as for kubectl")
 	flags.StringVar(&o.Snapshot, "snapshot", "", "take the manifests in `DIR` for the cluster's state, read again when they change")
-	flags.StringVar(&o.certSource, "cert-source", "self-signed", "self-signed for a certificate made at the start, or files for those in --cert-dir; this version knows no others")
-	flags.StringVar(&o.CertDir, "cert-dir", "", "folder with tls.crt and tls.key, read again when they change")
 	flags.StringVar(&o.BindAddress, "bind-address", ":9443", "where reviews are answered")
 	flags.StringVar(&o.HealthAddress, "health-bind-address", ":8081", "where /healthz and /readyz are answered; 0 for nowhere")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "where /metrics is answered; 0 for nowhere; with --snapshot "+plainMetrics)
 	flags.BoolVar(&o.MetricsSecure, "metrics-secure", true, "answer /metrics by HTTPS, to those whom the cluster lets get it; with --snapshot false")
 	flags.BoolVar(&o.Register, "register", false, "for development: register the webhooks at the start, and remove them at the end")
 	flags.StringVar(&o.WebhookURL, "webhook-url", "", "`URL` at which the API server is to ask, with --register; https://127.0.0.1 with the port of --bind-address without it")
+	o.certificateFlags(command)
 	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
 	return command
 }
@@ -79,15 +76,14 @@ func (p program) prepareServe(o *serveOptions, given func(flag string) bool) err
 			return usageError{fmt.Errorf("--mode: %w", err)}
 		}
 	}
-	switch {
-	case o.certSource != "self-signed" && o.certSource != "files":
-		return usageError{fmt.Errorf("--cert-source %q is not known: use self-signed or files", o.certSource)}
-	case o.certSource == "files" && o.CertDir == "":
-		return usageError{errors.New("--cert-source files needs --cert-dir, the folder with tls.crt and tls.key")}
-	case o.certSource != "files" && o.CertDir != "":
-		return usageError{errors.New("--cert-dir is of use with --cert-source files only")}
-	case o.WebhookURL != "" && !o.Register:
+	if o.WebhookURL != "" && !o.Register {
 		return usageError{errors.New("--webhook-url is of use with --register only")}
+	}
+	if err := oneOf("cert-source", o.Certificates.Source, server.CertificateSources[:]...); err != nil {
+		return err
+	}
+	if err := o.checkCertificates(given); err != nil {
+		return err
 	}
 	if o.Snapshot != "" {
 		return o.withoutCluster(given)
@@ -117,13 +113,8 @@ func (o *serveOptions) findCluster() error {
 	if o.kubeconfig == "" {
 		config, err := rest.InClusterConfig()
 		if err == nil {
-			name, err := os.ReadFile(ownNamespaceFile)
-			if err != nil {
-				return fmt.Errorf("cannot tell which namespace this is: %w", err)
-			}
-			o.OwnNamespace = strings.TrimSpace(string(name))
 			o.use(config)
-			return nil
+			return o.findNamespace(true)
 		}
 		if !errors.Is(err, rest.ErrNotInCluster) {
 			return fmt.Errorf("cannot use the service account of the pod: %w", err)
@@ -137,7 +128,7 @@ func (o *serveOptions) findCluster() error {
 		return err
 	}
 	o.use(config)
-	return nil
+	return o.findNamespace(false)
 }
 
 // use takes the cluster. The API server's own priorities hold back who asks for too much; a limit in the client would hold

@@ -22,7 +22,7 @@ func TestFlagsOfServeThatMakeNoSenseAreRefused(t *testing.T) {
 		"if the mode is unknown, then the known ones are told": {
 			[]string{"--mode=off"}, `Error: --mode: unknown mode "off": use enforce or audit`},
 		"if the source of certificates is unknown, then the known ones are told": {
-			[]string{"--cert-source=cert-manager"}, `Error: --cert-source "cert-manager" is not known: use self-signed or files`},
+			[]string{"--cert-source=vault"}, `Error: --cert-source "vault" is not known: use self-signed or files`},
 		"if certificates come from files, then the folder is needed": {
 			[]string{"--cert-source=files"}, "Error: --cert-source files needs --cert-dir, the folder with tls.crt and tls.key"},
 		"if there is a folder and certificates come from elsewhere, then that is told": {

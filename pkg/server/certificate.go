@@ -16,7 +16,7 @@ const (
 )
 
 // CertificateSources are the values of Certificates.Source.
-var CertificateSources = [...]string{SelfSigned, CertManager, Files}
+var CertificateSources = [...]string{SelfSigned, Files}
 
 // Certificates say where the serving certificate comes from.
 type Certificates struct {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/http"
 
@@ -45,9 +44,4 @@ func (s *server) metricsHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", handler)
 	return mux, nil
-}
-
-// tlsConfig is that of the metrics endpoint.
-func (s *server) tlsConfig() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificates.GetCertificate}
 }

@@ -29,6 +29,9 @@ func (s *server) run(ctx context.Context) error {
 	}
 	group.Go(func() error { return s.state.Run(running) })
 	group.Go(func() error { return s.certificates.Run(running, s.renewed) })
+	if s.clients != nil {
+		group.Go(func() error { return s.clients.run(running) })
+	}
 	if s.watcher != nil {
 		group.Go(func() error {
 			s.watcher.Run(running)
@@ -58,7 +61,8 @@ func (s *server) endpoints(ctx context.Context) ([]func(context.Context) error, 
 	}
 	var scrapesTLS *tls.Config
 	if s.options.MetricsSecure {
-		scrapesTLS = s.tlsConfig()
+		scrapesTLS = &tls.Config{}
+		s.secure(scrapesTLS)
 	}
 	var out []func(context.Context) error
 	for _, e := range []struct {
@@ -167,10 +171,7 @@ func (s *server) webhook() webhook.Server {
 	})
 	mux.Handle(admission.ValidatePath, handler)
 	mux.Handle(admission.MutatePath, handler)
-	return webhook.NewServer(webhook.Options{Host: s.host, Port: s.port, WebhookMux: mux, TLSOpts: []func(*tls.Config){func(c *tls.Config) {
-		c.MinVersion = tls.VersionTLS12
-		c.GetCertificate = s.certificates.GetCertificate
-	}}})
+	return webhook.NewServer(webhook.Options{Host: s.host, Port: s.port, WebhookMux: mux, TLSOpts: []func(*tls.Config){s.secureReviews}})
 }
 
 // started waits until the server listens; the error is that with which it ended instead.

@@ -50,6 +50,12 @@ type Options struct {
 
 	// Certificates say where the serving certificate comes from.
 	Certificates Certificates
+	// ClientCAFile has the CAs whose certificates those have to show who have reviews answered, and ClientNames the common names
+	// that suffice, if not all do. Anybody may ask if ClientCAFile is empty.
+	ClientCAFile string
+	ClientNames  []string
+	// DisableHTTP2 has reviews answered by HTTP/1.1 alone.
+	DisableHTTP2 bool
 	// BindAddress is where reviews are answered, HealthAddress where /healthz and /readyz are, and MetricsAddress where
 	// /metrics is. "0" switches one of the latter two off.
 	BindAddress, HealthAddress, MetricsAddress string
@@ -83,6 +89,7 @@ type server struct {
 	state        state
 	client       kubernetes.Interface // nil without a cluster
 	certificates certs.Source
+	clients      *clients      // nil for anybody
 	certified    chan struct{} // closed once there is a certificate
 	certify      sync.Once     // closes it
 	handler      *admission.Handler
@@ -128,6 +135,9 @@ func prepare(ctx context.Context, o Options) (*server, error) {
 		return nil, err
 	}
 	s.haveCertificate()
+	if s.clients, err = newClients(o.ClientCAFile, o.ClientNames); err != nil {
+		return nil, err
+	}
 	review := admission.Options{
 		Config: s.config, Recorder: s.recorder, Log: s.log,
 	}
