@@ -44,7 +44,7 @@ func everyCommand(t *testing.T) (root *cobra.Command, all []*cobra.Command) {
 	return root, all
 }
 
-var flagName = regexp.MustCompile("--[a-z][a-z-]*")
+var flagName = regexp.MustCompile("--[a-z][a-z0-9-]*")
 
 func TestEveryCommandAndFlagIsOnThePage(t *testing.T) {
 	text, sections := page(t)
