@@ -302,7 +302,9 @@ func TestAStartThatCannotBeSaysWhatToDo(t *testing.T) {
 		"if the manifests are bad, then file and line are told": {
 			func(f *fixture) { f.state("kind: [") }, "all.yaml:1"},
 		"if there is no certificate in the folder, then that is told": {
-			func(f *fixture) { f.options.Certificates = server.Certificates{Source: server.Files, Dir: f.t.TempDir()} }, "there is no tls.crt in "},
+			func(f *fixture) {
+				f.options.Certificates = server.Certificates{Source: server.Files, Dir: f.t.TempDir()}
+			}, "there is no tls.crt in "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
