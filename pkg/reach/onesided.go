@@ -1,0 +1,151 @@
+package reach
+
+import (
+	"slices"
+
+	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/netset"
+)
+
+// OneSided is a peer of a policy with which no selected pod can connect at all, because the peer's own policies do not allow
+// what this one does.
+type OneSided struct {
+	Direction  model.Direction
+	Rule, Peer int // counted from 0, as in spec
+	// Own are the pods that the policy selects, and Others those of the peer; those that do not exist yet, where there are none.
+	Own, Others []*model.PodClass
+	// OwnPod and OtherPod are one pair of them, Ports what the rule allows between the two, and By the policies that isolate the
+	// other.
+	OwnPod, OtherPod *model.PodClass
+	Ports            netset.Ports
+	By               []*model.Policy
+}
+
+// Bounds of what OneSided looks at for one peer. A peer with more of them is not one-sided as far as is known.
+const (
+	mostOneSidedNamespaces = 64
+	mostOneSidedPairs      = 256
+)
+
+// opposite is the other direction.
+func opposite(d model.Direction) model.Direction {
+	if d == model.Egress {
+		return model.Ingress
+	}
+	return model.Egress
+}
+
+// OneSided are the peers of the policy that are one-sided: only peers of selectors, and only where nothing connects any pair of
+// the pods, on any port, as far as is known. What it depends on a port's number, or on an address, that is not known, is not
+// one-sided; nor is a pod's connection with itself, which is never blocked.
+func (v *View) OneSided(p *model.Policy) []OneSided {
+	var out []OneSided
+	for _, d := range model.Directions {
+		if !p.Isolates(d) {
+			continue
+		}
+		for i := range p.Rules[d] {
+			for j := range p.Rules[d][i].Peers {
+				if o, is := v.oneSided(p, d, i, j); is {
+					out = append(out, o)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (v *View) oneSided(p *model.Policy, d model.Direction, i, j int) (o OneSided, is bool) {
+	r := &p.Rules[d][i]
+	if r.Peers[j].IPBlock != nil {
+		return o, false
+	}
+	o = OneSided{Direction: d, Rule: i, Peer: j, Own: v.Select(p).Classes}
+	pairs := 0
+	blocked := v.eachPeer(p.Namespace, &r.Peers[j], func(other *model.PodClass) bool {
+		o.Others = append(o.Others, other)
+		for _, own := range o.Own {
+			if own.Key() == other.Key() && !own.Hypothetical && own.Count() < 2 {
+				continue // "Pod cannot block access to itself"
+			}
+			if pairs++; pairs > mostOneSidedPairs {
+				return false
+			}
+			ports := PortsTowards(r, own, d, Endpoint{Class: other})
+			if ports.IsEmpty() {
+				continue
+			}
+			if v.mayConnect(own, d, other, r.Named) {
+				return false
+			}
+			if o.OwnPod == nil {
+				o.OwnPod, o.OtherPod, o.Ports, o.By = own, other, ports, v.Isolating(other, opposite(d))
+			}
+		}
+		return true
+	})
+	return o, blocked && o.OwnPod != nil
+}
+
+// mayConnect says whether anything may connect the pods in the direction, as seen from own; named is whether the rule that own
+// allows it by has names of ports.
+func (v *View) mayConnect(own *model.PodClass, d model.Direction, other *model.PodClass, named bool) bool {
+	target := own
+	if d == model.Egress {
+		target = other
+	}
+	back := opposite(d)
+	isolating := v.Isolating(other, back)
+	if len(isolating) == 0 {
+		return true
+	}
+	allowed := v.Allowed(own, d, Endpoint{Class: other}).Possible
+	for _, q := range isolating {
+		for i := range q.Rules[back] {
+			r := &q.Rules[back][i]
+			if !v.MatchRule(q.Namespace, r, Endpoint{Class: own}).Possible {
+				continue
+			}
+			if target.Hypothetical && (named || r.Named) || PortsTowards(r, other, back, Endpoint{Class: own}).Overlaps(allowed) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// eachPeer calls do for the pods that the peer of a policy in namespace selects, or, where those namespaces have no pods at all,
+// for those that it demands, until do yields false. It yields whether it went through all.
+func (v *View) eachPeer(namespace string, peer *model.Peer, do func(*model.PodClass) bool) bool {
+	spaces := []*model.Namespace{v.world.NamespaceOrImplied(namespace)}
+	if peer.NamespaceSelector != nil {
+		spaces = nil
+		for ns := range v.world.Select(peer.NamespaceSelector) {
+			if spaces = append(spaces, ns); len(spaces) > mostOneSidedNamespaces {
+				return false
+			}
+		}
+	}
+	for _, ns := range spaces {
+		for _, c := range ns.Classes {
+			if !c.HostNetwork && (peer.PodSelector == nil || peer.PodSelector.Matches(c.Labels)) && !do(c) {
+				return false
+			}
+		}
+	}
+	if slices.ContainsFunc(spaces, func(ns *model.Namespace) bool { return len(ns.Classes) > 0 }) {
+		return true
+	}
+	examples := []map[string]string{nil}
+	if peer.PodSelector != nil {
+		examples = peer.PodSelector.Examples()
+	}
+	for _, ns := range spaces {
+		for _, labels := range examples {
+			if !do(model.NewHypothetical(ns.Meta.Name, labels)) {
+				return false
+			}
+		}
+	}
+	return true
+}
