@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/report"
 )
 
@@ -50,13 +49,9 @@ func (p program) check(ctx context.Context, paths []string, o checkOptions) erro
 	if err := errors.Join(oneOf("output", o.output, formatNames()...), oneOf("fail-on", o.failOn, "deny", "warn")); err != nil {
 		return usageError{err}
 	}
-	var enforced *finding.Level
-	if o.level != "" {
-		level, err := finding.ParseLevel(o.level)
-		if err != nil {
-			return usageError{fmt.Errorf("--level: %w", err)}
-		}
-		enforced = &level
+	enforced, err := parseLevel(o.level)
+	if err != nil {
+		return err
 	}
 	done := p.progressing("reading and judging")
 	defer done()

@@ -37,7 +37,9 @@ func (o *inputOptions) flags(flags *pflag.FlagSet) {
 // input is what was read. The policies and Namespaces of Result are those of the manifests alone.
 type input struct {
 	*manifest.Result
-	config   *config.Config
+	config *config.Config
+	// facts are those that the snapshot is made with.
+	facts    model.Facts
 	snapshot *model.Snapshot
 	// from names what was read, for people: "manifests/ in the cluster".
 	from string
@@ -90,6 +92,7 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 		in.problems = append(in.problems, report.Problem(problem))
 		p.tell("%s", report.Problem(problem))
 	}
+	in.facts = facts
 	in.snapshot = in.Store.Snapshot(facts)
 	return in, nil
 }

@@ -181,7 +181,7 @@ func TestEdits(t *testing.T) {
 			- [a]
 			`, []finding.PatchOp{replace("/0/port", "80"), add("/1/-", "b, c")}, `
 			- port: "80"
-			- [a, 'b, c']
+			- [a, "b, c"]
 			`},
 		"if two items become one, then only the dash goes": {`
 			from:

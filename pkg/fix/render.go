@@ -128,7 +128,7 @@ func (s *style) scalar(text string, like yaml.Style) string {
 	n := yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Style: like & quotes}}}
 	out, err := yaml.Marshal(&n)
 	out = bytes.TrimSpace(out)
-	if err != nil || len(out) < 2 || bytes.IndexByte(out, '\n') >= 0 {
+	if err != nil || len(out) < 3 || bytes.IndexByte(out, '\n') >= 0 {
 		return encode(text)
 	}
 	// Kubernetes reads YAML 1.1, where y is a boolean.
@@ -136,7 +136,10 @@ func (s *style) scalar(text string, like yaml.Style) string {
 	if k8syaml.Unmarshal(out, &read) != nil || len(read) != 1 || read[0] != any(text) {
 		return encode(text)
 	}
-	return string(out[1 : len(out)-1])
+	if out = out[1 : len(out)-1]; out[0] == '\'' && like&yaml.SingleQuotedStyle == 0 {
+		return encode(text)
+	}
+	return string(out)
 }
 
 func encode(value any) string {

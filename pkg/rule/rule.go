@@ -41,6 +41,7 @@ type Doc struct {
 	References []Reference // at least one
 	Finds      string      // exactly what is found
 	Remedy     string      // what to do about it
+	Opens      string      // what the rule's patches may open, as in "DNS to the cluster's DNS servers"; most open nothing
 	Bad, Good  string      // manifests; Bad has the finding and Good has not
 	OnDelete   bool        // the examples are about deleting their first policy
 	OnLabel    bool        // the examples are about labelling their first Namespace

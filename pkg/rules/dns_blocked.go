@@ -36,6 +36,7 @@ func dnsBlocked() *rule.Rule {
 			Finds: "Pods that are isolated for egress and that none of the policies selecting them lets reach the cluster's DNS over UDP: by the " +
 				"policy that is written, and on UPDATE and DELETE by the loss of what the old one allowed.",
 			Remedy: "Add an egress rule to the DNS pods, UDP and TCP, here or in one policy for the whole namespace; apply that one first.",
+			Opens:  "DNS to the cluster's DNS servers, UDP and TCP",
 			Bad:    dnsBlockedBad,
 			Good:   dnsBlockedGood,
 		},

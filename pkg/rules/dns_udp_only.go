@@ -30,6 +30,7 @@ func dnsUDPOnly() *rule.Rule {
 				{Title: "RFC 7766: DNS Transport over TCP", URL: "https://www.rfc-editor.org/rfc/rfc7766"}},
 			Finds:  "Pods that are isolated for egress and reach the cluster's DNS over UDP, but by no policy over TCP; told of the policy that allows UDP.",
 			Remedy: "Allow TCP on the same port beside UDP.",
+			Opens:  "DNS over TCP, where it is open over UDP",
 			Bad:    dnsUDPOnlyBad,
 			Good:   dnsBlockedGood,
 		},

@@ -27,6 +27,7 @@ func namedPortUnknown() *rule.Rule {
 				{Title: "Kubernetes: NetworkPolicyPort", URL: "https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/#NetworkPolicySpec"}},
 			Finds:  "A port name that no pod in question declares, that means different numbers on different pods, or that stands beside an ipBlock in egress.",
 			Remedy: "Correct the name or the protocol, declare the port in the pods, or write the number.",
+			Opens:  "the port that the name or the protocol was meant for",
 			Bad:    namedPortBad + "---\n" + webWithNamedPort,
 			Good: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy

@@ -22,6 +22,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/mutate"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/rules"
 )
 
 func compact(value any) string {
@@ -35,12 +36,19 @@ func compact(value any) string {
 	return string(text)
 }
 
-// opens are the rules whose fixes may open something, and the ports on which they may.
+// opens are the ports that the fixes of the fixtures may open, of the rules that say they open something.
 var opens = map[string]netset.Ports{
 	"dns-blocked":        portsOf(53, 5353, 1053),
 	"dns-udp-only":       portsOf(53, 5353, 1053),
 	"service-port":       portsOf(5433, 8080, 8443), // the target ports of the fixtures
 	"named-port-unknown": portsOf(8443, 9100),       // the ports meant in the fixtures
+}
+
+func TestTheRulesWhoseFixesOpenSomethingSaySo(t *testing.T) {
+	for _, r := range rules.Catalogue().All() {
+		_, does := opens[r.ID]
+		assert.Equal(t, does, r.Doc.Opens != "", r.ID)
+	}
 }
 
 func portsOf(numbers ...uint16) netset.Ports {

@@ -31,6 +31,7 @@ func servicePort() *rule.Rule {
 				{Title: "Kubernetes: Service, port and targetPort", URL: "https://kubernetes.io/docs/concepts/services-networking/service/#defining-a-service"}},
 			Finds:  "A port that is a Service's, while the pods behind the Service declare others and not this one.",
 			Remedy: "Name the target port.",
+			Opens:  "the target port, in place of the Service's port",
 			Bad: `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:

@@ -39,6 +39,7 @@ var floors = [][]string{
 	{"pkg/fix"},
 	{"pkg/config"},
 	{"pkg/source/manifest", "pkg/source/cluster"},
+	{"pkg/repair"},
 	{"pkg/report", "pkg/metrics"},
 	{"pkg/report/graph"},
 	{"pkg/report/page"},

@@ -91,6 +91,18 @@ func (t *Text) Edits(f *finding.Finding) ([]fix.Edit, error) {
 	return nil, fmt.Errorf("is not found at line %d", f.Source.Line)
 }
 
+// JSON are the values of a file that holds JSON and nothing else; none of any other.
+func (t *Text) JSON() [][]byte {
+	var out [][]byte
+	for i := range t.documents {
+		if !t.documents[i].json {
+			return nil
+		}
+		out = append(out, t.documents[i].text)
+	}
+	return out
+}
+
 // inFile are edits in the file, of edits in its text without byte order marks.
 func (t *Text) inFile(edits []fix.Edit) []fix.Edit {
 	shift := func(at int) int {

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
@@ -48,8 +49,14 @@ func gather(result *Result, parsed []parsedDocument) {
 	}
 	for i := range parsed {
 		for j := range parsed[i].objects {
-			if o := &parsed[i].objects[j]; last[o.key()] == o {
+			switch o := &parsed[i].objects[j]; {
+			case last[o.key()] == o:
 				result.keep(o)
+			case o.policy != nil && o.source != last[o.key()].source:
+				if result.Repeated == nil {
+					result.Repeated = map[finding.Subject]finding.Source{}
+				}
+				result.Repeated[o.policy.Subject()] = o.source
 			}
 		}
 	}

@@ -10,9 +10,11 @@ import (
 	"context"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
@@ -36,6 +38,10 @@ type Result struct {
 	// Policies and Namespaces are in the order of the input, with their sources. Of two with one name, only the last is here.
 	Policies   []*model.Policy
 	Namespaces []*model.NamespaceMeta
+	// Files are those that were read, standard input included, in the order of the input; each once.
+	Files []string
+	// Repeated are the policies that stand in the input more than once, and the place of one that is not among Policies.
+	Repeated map[finding.Subject]finding.Source
 	// Objects is how many objects were read, of the kinds that matter.
 	Objects int
 	// Problems are in the order of the input.
@@ -63,8 +69,11 @@ func LoadOver(ctx context.Context, store *model.Store, paths []string, in io.Rea
 		split[i] = files[i].documents()
 	})
 	var documents []document
-	for _, s := range split {
+	for i, s := range split {
 		documents = append(documents, s...)
+		if files[i].failure == nil && !slices.Contains(result.Files, files[i].name) {
+			result.Files = append(result.Files, files[i].name)
+		}
 	}
 	parser := newParser()
 	parsed := make([]parsedDocument, len(documents))
@@ -74,6 +83,20 @@ func LoadOver(ctx context.Context, store *model.Store, paths []string, in io.Rea
 	}
 	gather(result, parsed)
 	return result, nil
+}
+
+// Read reads the content of one file, as Load does. It is not read as a file that the user named: what is no Kubernetes
+// object is passed over.
+func Read(name string, content []byte) *Result {
+	result := &Result{Store: model.NewStore(), Files: []string{name}}
+	parser := newParser()
+	file := inputFile{name: name, content: append([]byte{}, content...)}
+	var parsed []parsedDocument
+	for _, d := range file.documents() {
+		parsed = append(parsed, parser.parseSafely(&d))
+	}
+	gather(result, parsed)
+	return result
 }
 
 // Lookup returns a function that tells the text of one line of a file that was read, counted from 1 and without its line
