@@ -92,11 +92,8 @@ and on the command line.`,
 		p.checkCommand(),
 		p.checkConfigCommand(),
 		p.explainCommand(),
-<<<<<<< HEAD
-		p.reachCommand(),
-=======
 		p.fixCommand(),
->>>>>>> e913f5e (fix: a command that applies the fixes which a new judgement of the whole input proves)
+		p.reachCommand(),
 		p.rulesCommand(),
 		p.serveCommand(),
 		p.versionCommand(),
