@@ -84,3 +84,12 @@ func Ports() []Port {
 	}
 	return out
 }
+
+// LabelKeys are all keys that labels and selectors are drawn with.
+func LabelKeys() []string {
+	var out []string
+	for _, u := range append(podLabels(), namespaceLabels()...) {
+		out = append(out, u.key)
+	}
+	return out
+}
