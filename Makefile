@@ -3,7 +3,7 @@
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 BENCHSTAT    = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
-MODULES      = . test/controlplane/build test/browser
+MODULES      = . test/controlplane/build test/browser test/cyclonus
 FUZZTIME     = 30s
 COUNT        = 6
 
@@ -20,6 +20,7 @@ test: control-plane ## run all tests: unit, property, fixtures, and end to end a
 	go vet ./...
 	go test ./...
 	go test -C test/controlplane/build .
+	go test -C test/cyclonus .
 	hack/browser go test -C test/browser .
 
 run: ## answer reviews by the state that examples/cluster describes, on 127.0.0.1:9443
@@ -56,8 +57,9 @@ bench-webhook: ## compare the webhook with two that do less, over HTTPS
 bench-memory: ## measure the memory of 100,000 pods and 10,000 policies
 	go run ./test/bench/memory
 
-oracle: ## compare a million connections with the brute-force evaluator
+oracle: ## compare a million connections with the brute-force evaluator, and 100,000 with Cyclonus
 	go test ./test/oracle -run TestReachAgreesWithOracle -timeout 60m -oracle.connections=1000000
+	go test -C test/cyclonus . -v -timeout 60m -cyclonus.connections=100000
 
 fuzz: ## fuzz each target for FUZZTIME
 	@set -e; for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \

@@ -1,4 +1,5 @@
 // A second opinion on pkg/reach: the matcher of Cyclonus. It is a module of its own, so that its dependencies are none of ours.
+// When the go.mod of the repository changes, run go mod tidy here, too.
 module github.com/portcullis-dev/portcullis/test/cyclonus
 
 go 1.26.0
