@@ -56,6 +56,7 @@ taken for its state.`,
 	flags.StringVar(&o.HealthAddress, "health-bind-address", ":8081", "where /healthz and /readyz are answered; 0 for nowhere")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "where /metrics is answered; 0 for nowhere; with --snapshot "+plainMetrics)
 	flags.BoolVar(&o.MetricsSecure, "metrics-secure", true, "answer /metrics by HTTPS, to those whom the cluster lets get it; with --snapshot false")
+	flags.DurationVar(&o.ShutdownDelay, "shutdown-delay", 0, "how long reviews are still answered after SIGTERM, while the API server learns to ask other replicas")
 	flags.BoolVar(&o.Register, "register", false, "for development: register the webhooks at the start, and remove them at the end")
 	flags.StringVar(&o.WebhookURL, "webhook-url", "", "`URL` at which the API server is to ask, with --register; https://127.0.0.1 with the port of --bind-address without it")
 	o.certificateFlags(command)
@@ -75,6 +76,9 @@ func (p program) prepareServe(o *serveOptions, given func(flag string) bool) err
 		if o.Mode, err = verdict.ParseMode(o.mode); err != nil {
 			return usageError{fmt.Errorf("--mode: %w", err)}
 		}
+	}
+	if o.ShutdownDelay < 0 {
+		return usageError{errors.New("--shutdown-delay cannot be negative: give a time, as in 10s, or 0")}
 	}
 	if o.WebhookURL != "" && !o.Register {
 		return usageError{errors.New("--webhook-url is of use with --register only")}

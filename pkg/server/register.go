@@ -46,6 +46,7 @@ func (r *registrar) register(ctx context.Context) error {
 			return admissionregistrationv1.WebhookClientConfig{URL: ptr.To(strings.TrimSuffix(r.url, "/") + path), CABundle: bundle}
 		},
 		ExemptNamespaces: cfg.Exemptions.Namespaces,
+		ExemptUsers:      cfg.Exemptions.Users,
 		Mutations:        cfg.Mutations,
 	}
 	api := r.client.AdmissionregistrationV1()

@@ -109,13 +109,30 @@ func (s *server) reviews(ctx, running context.Context) error {
 		err = s.follow(serving, ended)
 	}
 	s.stopping.Store(true)
-	s.log.Info("stopping")
+	s.log.Info("stopping", "delay", s.options.ShutdownDelay.String())
 	s.unregister(context.WithoutCancel(ctx))
+	if err == nil {
+		err = s.linger(running, ended)
+	}
 	shut()
 	if err != nil {
 		return err
 	}
 	return <-ended
+}
+
+// linger goes on answering for the ShutdownDelay. A replica that is to end is still asked until every API server and every proxy
+// before it has heard of that; /readyz says so meanwhile, and connections are closed after one more review.
+func (s *server) linger(ctx context.Context, ended <-chan error) error {
+	delay := time.NewTimer(s.options.ShutdownDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-ctx.Done():
+	case err := <-ended:
+		return fmt.Errorf("answering reviews: %w", err)
+	}
+	return nil
 }
 
 func (s *server) register(ctx context.Context) error {
@@ -167,6 +184,9 @@ func (s *server) webhook() webhook.Server {
 	// The handler has a time limit of its own for each review. The context that the server gives ends with the server, and
 	// would end the reviews that are open then.
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stopping.Load() {
+			w.Header().Set("Connection", "close") // the next review is for another replica
+		}
 		s.handler.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
 	})
 	mux.Handle(admission.ValidatePath, handler)

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
@@ -59,6 +60,8 @@ type Options struct {
 	// BindAddress is where reviews are answered, HealthAddress where /healthz and /readyz are, and MetricsAddress where
 	// /metrics is. "0" switches one of the latter two off.
 	BindAddress, HealthAddress, MetricsAddress string
+	// ShutdownDelay is how long new reviews are still answered after the end is asked for, while the API server learns to ask others.
+	ShutdownDelay time.Duration
 	// MetricsSecure answers /metrics by HTTPS, to those whom the cluster lets.
 	MetricsSecure bool
 

@@ -282,6 +282,17 @@ func TestReviewsThatAreOpenAtTheEndAreAnsweredWhileItIsNoLongerReady(t *testing.
 	assert.Error(t, err, "no new review is taken")
 }
 
+func TestReviewsAreStillAnsweredForAWhileAfterTheEndIsAskedFor(t *testing.T) {
+	f := newFixture(t)
+	f.options.ShutdownDelay = 5 * time.Second
+	f.run()
+	f.stop()
+	f.eventually("no longer ready", func() bool { status, _ := f.get(f.options.HealthAddress, "/readyz"); return status == 500 })
+	response, err := f.create("{}")
+	require.NoError(t, err, "a review is answered on a new connection")
+	assert.False(t, response.Allowed)
+}
+
 func TestAStartThatCannotBeSaysWhatToDo(t *testing.T) {
 	for name, c := range map[string]struct {
 		given func(f *fixture)

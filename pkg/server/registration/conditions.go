@@ -16,6 +16,39 @@ import (
 // webhook's failure: so each looks whether a field is there before it reads it. Where they are true of too much, that costs
 // a review; they are never false of an object that mutate would change.
 
+// judged are the conditions of the validating webhooks: what the handler lets through unevaluated is not asked about, and neither is what
+// users of the cluster itself do whom the configuration exempts. A person's exempt write is asked about, for the audit log to tell of it.
+func judged(hasSpec bool, exemptUsers []string) []admissionregistrationv1.MatchCondition {
+	fields := []string{"metadata.labels", "metadata.annotations"}
+	if hasSpec {
+		fields = append([]string{"spec"}, fields...)
+	}
+	changes := []string{"request.operation != 'UPDATE'"}
+	for _, field := range fields {
+		changes = append(changes, fmt.Sprintf("has(object.%[1]s) != has(oldObject.%[1]s) || has(object.%[1]s) && object.%[1]s != oldObject.%[1]s", field))
+	}
+	out := []admissionregistrationv1.MatchCondition{{Name: "changes-something", Expression: strings.Join(changes, " || ")}}
+	if system := systemUsers(exemptUsers); len(system) > 0 {
+		out = append(out, admissionregistrationv1.MatchCondition{
+			Name: "not-an-exempt-system-user", Expression: fmt.Sprintf("!(request.userInfo.username in ['%s'])", strings.Join(system, "', '")),
+		})
+	}
+	return out
+}
+
+// systemUsers are those of the names that only the cluster itself gives: "the prefix system: is reserved for Kubernetes system use".
+// A name that does not stand as it is between the quotes of CEL is left out, which costs reviews.
+func systemUsers(names []string) []string {
+	var out []string
+	for _, name := range names {
+		if strings.HasPrefix(name, "system:") && !strings.ContainsAny(name, "'\\\n\r") {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // untouched are the objects that mutate leaves alone: those being deleted, and those that another controller keeps.
 var untouched = []admissionregistrationv1.MatchCondition{
 	{Name: "not-being-deleted", Expression: "!has(object.metadata.deletionTimestamp)"},

@@ -6,7 +6,8 @@
 //   - namespaces.portcullis.dev, without which everything goes on (Ignore): a webhook on Namespaces that fails can keep an API
 //     server from starting (https://github.com/kubernetes/kubernetes/issues/56761).
 //
-// The mutating ones have matchConditions, by which the API server asks only about objects that a mutation could concern.
+// They have matchConditions, by which the API server asks the mutating ones only about objects that a mutation could concern, and the
+// validating ones not about updates that change nothing that is judged.
 package registration
 
 import (
@@ -39,6 +40,9 @@ type Options struct {
 	Client func(path string) admissionregistrationv1.WebhookClientConfig
 	// ExemptNamespaces are the namespaces about whose NetworkPolicies the API server is not to ask.
 	ExemptNamespaces []string
+	// ExemptUsers are the names of exempt users. About those of the cluster itself, as in
+	// system:serviceaccount:kube-system:namespace-controller, the API server is not to ask.
+	ExemptUsers []string
 	// Mutations decide about the mutating webhooks; one that nothing is switched on for is left out.
 	Mutations mutate.Config
 }
@@ -50,6 +54,7 @@ type webhook struct {
 	failurePolicy     admissionregistrationv1.FailurePolicyType
 	seconds           int32
 	namespaceSelector *metav1.LabelSelector
+	judged            []admissionregistrationv1.MatchCondition // of the validating one
 	conditions        []admissionregistrationv1.MatchCondition // of the mutating one; none if it is not needed
 }
 
@@ -61,7 +66,7 @@ func (o *Options) webhooks() []webhook {
 				APIGroups: []string{"networking.k8s.io"}, APIVersions: []string{"v1"}, Resources: []string{"networkpolicies"},
 				Scope: ptr.To(admissionregistrationv1.NamespacedScope),
 			},
-			namespaceSelector: outside(o.ExemptNamespaces), conditions: policyConditions(o.Mutations),
+			namespaceSelector: outside(o.ExemptNamespaces), judged: judged(true, o.ExemptUsers), conditions: policyConditions(o.Mutations),
 		},
 		{
 			name: Namespaces, failurePolicy: admissionregistrationv1.Ignore, seconds: namespaceSeconds,
@@ -69,7 +74,7 @@ func (o *Options) webhooks() []webhook {
 				APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"namespaces"},
 				Scope: ptr.To(admissionregistrationv1.ClusterScope),
 			},
-			namespaceSelector: outside(nil), conditions: namespaceConditions(o.Mutations),
+			namespaceSelector: outside(nil), judged: judged(false, o.ExemptUsers), conditions: namespaceConditions(o.Mutations),
 		},
 	}
 }
@@ -107,6 +112,7 @@ func Validating(o Options) *admissionregistrationv1.ValidatingWebhookConfigurati
 			SideEffects:             ptr.To(admissionregistrationv1.SideEffectClassNone),
 			TimeoutSeconds:          ptr.To(w.seconds),
 			AdmissionReviewVersions: reviewVersions,
+			MatchConditions:         w.judged,
 		})
 	}
 	return out

@@ -51,7 +51,6 @@ func TestPoliciesAreNotWrittenWithoutTheirWebhookAndNamespacesAre(t *testing.T) 
 		assert.Equal(t, []admissionregistrationv1.OperationType{"CREATE", "UPDATE", "DELETE"}, w.Rules[0].Operations)
 		assert.Equal(t, admissionregistrationv1.SideEffectClassNone, *w.SideEffects)
 		assert.Equal(t, admissionregistrationv1.Equivalent, *w.MatchPolicy)
-		assert.Empty(t, w.MatchConditions)
 	}
 	assert.Equal(t, []metav1.LabelSelectorRequirement{{
 		Key: "kubernetes.io/metadata.name", Operator: "NotIn", Values: []string{"kube-system", "kube-public"},
