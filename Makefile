@@ -8,7 +8,7 @@ FUZZTIME     = 30s
 COUNT        = 6
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test run build control-plane generate verify lint bench bench-webhook bench-memory oracle fuzz new-rule clean
+.PHONY: help demo test run build control-plane generate manifests image verify lint bench bench-webhook bench-memory oracle fuzz new-rule clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,15 +31,22 @@ run: ## answer reviews by the state that examples/cluster describes, on 127.0.0.
 build: ## build bin/portcullis
 	CGO_ENABLED=0 go build -trimpath -o bin/portcullis ./cmd/portcullis
 
-control-plane: ## build etcd, kube-apiserver, kube-controller-manager and kubectl for the tests, once
+control-plane: ## build etcd, kube-apiserver, kube-controller-manager, kubectl, helm and promtool for the tests, once
 	@go run -C test/controlplane/build .
 
 generate: ## write what is made of the rules and of the configuration's types
 	@go run ./hack/generate
 	@go test ./pkg/config -run '^TestSchema' -update
+	@$(MAKE) --no-print-directory manifests
 
-verify: ## fail if something generated is stale, or a rule lacks documentation or fixtures
-	@stale=0; go run ./hack/generate -verify || stale=1; go test ./pkg/config -run '^TestSchema' || stale=1; exit $$stale
+manifests: control-plane ## write deploy/install.yaml and what else is made of the chart
+	@go run ./hack/manifests
+
+image: ## build the image, with docker or buildah: make image IMAGE=example.org/portcullis:v1 PLATFORM=linux/arm64
+	@hack/image $(IMAGE)
+
+verify: control-plane ## fail if something generated is stale, or a rule lacks documentation or fixtures
+	@stale=0; go run ./hack/generate -verify || stale=1; go test ./pkg/config -run '^TestSchema' || stale=1; go run ./hack/manifests -verify || stale=1; exit $$stale
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

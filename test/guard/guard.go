@@ -30,9 +30,18 @@ import (
 
 // Build builds the program of the repository at root, as bin/portcullis, and returns its path. What the build says goes to out.
 func Build(ctx context.Context, root string, out io.Writer) (string, error) {
-	path := filepath.Join(root, "bin", "portcullis")
+	return build(ctx, root, "portcullis", out)
+}
+
+// BuildStatic builds it as the image has it, as bin/portcullis-static: it needs nothing of the system that it runs on.
+func BuildStatic(ctx context.Context, root string, out io.Writer) (string, error) {
+	return build(ctx, root, "portcullis-static", out, "CGO_ENABLED=0")
+}
+
+func build(ctx context.Context, root, name string, out io.Writer, env ...string) (string, error) {
+	path := filepath.Join(root, "bin", name)
 	command := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/portcullis")
-	command.Dir, command.Stdout, command.Stderr = root, out, out
+	command.Dir, command.Stdout, command.Stderr, command.Env = root, out, out, append(os.Environ(), env...)
 	if err := command.Run(); err != nil {
 		return "", fmt.Errorf("building portcullis: %w", err)
 	}

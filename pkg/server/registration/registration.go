@@ -139,6 +139,7 @@ func Mutating(o Options) *admissionregistrationv1.MutatingWebhookConfiguration {
 			TimeoutSeconds:          ptr.To(w.seconds),
 			AdmissionReviewVersions: reviewVersions,
 			MatchConditions:         w.conditions,
+			ReinvocationPolicy:      ptr.To(admissionregistrationv1.IfNeededReinvocationPolicy),
 		})
 	}
 	return out

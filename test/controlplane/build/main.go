@@ -1,10 +1,13 @@
 // Command build makes the programs of a real Kubernetes control plane from Go
-// modules: etcd, kube-apiserver, kube-controller-manager and kubectl, in the
+// modules: etcd, kube-apiserver, kube-controller-manager and kubectl, and those
+// that install and watch what runs there: Helm and promtool. They go to the
 // directory bin/control-plane of the repository. Nothing but Go and a module
 // proxy is needed.
 //
-// The tool directives of this directory's go.mod are the list of programs, and
-// its require directives are their versions. A program that is already there in
+// The tool directives of the go.mod here, and of those in the directories below,
+// are the list of programs, and the require directives are their versions. Each
+// project has a module of its own, as they do not agree about the versions of
+// what they have in common. A program that is already there in
 // the pinned version, and for this platform, is left alone; what it is, is read
 // from the program itself. Only one build runs at a time, a second one waits.
 //
@@ -13,7 +16,6 @@ package main
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"io"
 	"os"
@@ -22,8 +24,8 @@ import (
 	"syscall"
 )
 
-//go:embed go.mod
-var goMod []byte
+// modules are the directories with a go.mod that pins programs.
+var modules = []string{".", "helm", "promtool"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,11 +38,11 @@ func main() {
 
 // run brings bin/control-plane up to date and tells its progress on out.
 func run(ctx context.Context, out io.Writer) error {
-	programs, err := pinned(goMod)
+	moduleDir, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	moduleDir, err := os.Getwd()
+	programs, err := all(moduleDir)
 	if err != nil {
 		return err
 	}
@@ -65,12 +67,32 @@ func run(ctx context.Context, out io.Writer) error {
 
 	todo := missing(target, programs)
 	for i, p := range todo {
-		b := builder{moduleDir: moduleDir, target: target, out: out, label: fmt.Sprintf("%s %s (%d of %d)", p.name, p.version, i+1, len(todo))}
+		b := builder{moduleDir: filepath.Join(moduleDir, p.dir), target: target, out: out, label: fmt.Sprintf("%s %s (%d of %d)", p.name, p.version, i+1, len(todo))}
 		if err := b.build(ctx, p); err != nil {
 			return err
 		}
 	}
 	return os.RemoveAll(filepath.Join(target, partialDir))
+}
+
+// all are the programs that the modules pin.
+func all(moduleDir string) ([]program, error) {
+	var out []program
+	for _, dir := range modules {
+		text, err := os.ReadFile(filepath.Join(moduleDir, dir, "go.mod"))
+		if err != nil {
+			return nil, err
+		}
+		programs, err := pinned(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+		for _, p := range programs {
+			p.dir = dir
+			out = append(out, p)
+		}
+	}
+	return out, nil
 }
 
 // targetDir is bin/control-plane at the root of the repository that moduleDir

@@ -20,6 +20,7 @@ type program struct {
 	pkg     string // import path of its main package
 	module  string // the module that the package belongs to
 	version string // of that module
+	dir     string // with the go.mod that pins it
 }
 
 // pinned reads the programs and their versions from a go.mod. It fails if the

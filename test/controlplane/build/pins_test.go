@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-func TestTheGoModOfThisDirectoryNamesTheProgramsOfAControlPlane(t *testing.T) {
-	programs, err := pinned(goMod)
+func TestTheModulesHereNameTheProgramsOfAControlPlane(t *testing.T) {
+	programs, err := all(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"} {
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm", "promtool"} {
 		if !slices.ContainsFunc(programs, func(p program) bool { return p.name == name && p.version != "" }) {
 			t.Errorf("%s is not among %v", name, programs)
 		}

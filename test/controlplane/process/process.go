@@ -25,6 +25,15 @@ type Spec struct {
 	Env  []string // KEY=value, added to this program's environment
 	Dir  string   // working directory; empty: this program's
 	Log  string   // file to which both outputs are appended
+	// Jail, if not nil, keeps the program within a directory, as a container would.
+	Jail *Jail
+}
+
+// Jail is what a program in a container has of its host. Path and Dir are within Root, and the environment is Env alone. It needs
+// Linux, and root or user namespaces.
+type Jail struct {
+	Root     string // directory that the program takes for /
+	UID, GID int    // as whom it runs
 }
 
 // Process is a running program, or one that has ended.
@@ -48,7 +57,12 @@ func Start(spec Spec) (*Process, error) {
 	cmd.Dir = spec.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = endWithStarter()
-
+	if spec.Jail != nil {
+		cmd.Path, cmd.Err, cmd.Env = spec.Path, nil, append([]string{}, spec.Env...)
+		if err := confine(cmd.SysProcAttr, spec.Jail); err != nil {
+			return nil, fmt.Errorf("start %s: %w", name, err)
+		}
+	}
 	p := &Process{name: name, log: spec.Log, cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go p.run(log, started)
