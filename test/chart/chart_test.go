@@ -26,8 +26,8 @@ const everything = `
 metrics: {serviceMonitor: {enabled: true, labels: {a: b}}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}
 autoscaling: {enabled: true}
 namespace: {create: true}
-certificates: {source: files, secretName: serving}
-webhooks: {caBundle: bundle, annotations: {a: b}}
+certificates: {source: files, secretName: serving, clientCA: {configMapName: a, names: [b]}}
+webhooks: {caBundle: bundle, annotations: {a: b}, url: "https://guard.example.org"}
 hostNetwork: true
 listenAddress: $(POD_IP)
 image: {digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
