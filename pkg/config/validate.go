@@ -133,7 +133,7 @@ var cniName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 // cnis are the names that are known, for a misspelt one.
 var cnis = [...]string{
-	"antrea", "aws-vpc", "azure-npm", "calico", "cilium", "flannel", "kindnet", "kube-ovn", "kube-router", "openshift-sdn", "ovn-kubernetes", "weave",
+	"antrea", "aws-vpc", "azure-npm", "calico", "cilium", "flannel", "kindnet", "kube-network-policies", "kube-ovn", "kube-router", "openshift-sdn", "ovn-kubernetes", "weave",
 }
 
 func (c *Cluster) validate(at *field.Path) field.ErrorList {

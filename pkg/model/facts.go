@@ -11,7 +11,10 @@ import (
 func (s *Store) facts(configured Facts) Facts {
 	out := configured
 	if out.CNI == "" {
-		out.CNI = s.cni()
+		out.Agents = s.foundAgents()
+		out.CNI = cni(out.Agents)
+	} else {
+		out.Agents = []Agent{{CNI: out.CNI, Enforces: out.CNI != cniFlannel}}
 	}
 	found := s.findRanges()
 	if out.PodCIDRs.IsEmpty() {
@@ -54,19 +57,6 @@ func (s *Store) findRanges() *ranges {
 		services: netset.UnionAddrs(slices.Collect(maps.Values(s.cidrs))...),
 	}
 	return s.ranges
-}
-
-// cni is the CNI whose agent runs here. One that enforces policies counts before one that does not and only connects pods
-// (flannel below canal, aws-vpc below cilium); of two that both enforce, neither is known to be the one.
-func (s *Store) cni() string {
-	found := slices.Compact(slices.Sorted(maps.Values(s.agents)))
-	if len(found) > 1 {
-		found = slices.DeleteFunc(found, func(cni string) bool { return cni == "flannel" || cni == "aws-vpc" })
-	}
-	if len(found) != 1 {
-		return ""
-	}
-	return found[0]
 }
 
 // The DNS Service of Kubernetes keeps the name kube-dns whatever serves it

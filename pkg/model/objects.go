@@ -121,6 +121,8 @@ type DNSServer struct {
 type Facts struct {
 	// CNI that enforces policies, by its lower-case name ("calico", "cilium"); empty if unknown.
 	CNI string
+	// Agents are the CNIs whose DaemonSets are there, sorted by name; or CNI alone, where it is configured.
+	Agents []Agent
 	// Live is whether the snapshot comes from a cluster; manifests are never complete.
 	Live                          bool
 	PodCIDRs, ServiceCIDRs, Nodes netset.Addrs

@@ -16,7 +16,7 @@ type Store struct {
 	origins map[originKey][]string // the namespaces that an origin's backends are in
 	nodes   map[string]node
 	cidrs   map[string]netset.Addrs // of ServiceCIDRs, by name
-	agents  map[string]string       // CNI agents' DaemonSets, by namespace/name: the CNI
+	agents  map[string]Agent        // CNI agents' DaemonSets, by namespace/name
 	counts  map[string]int          // objects by kind
 	ranges  *ranges                 // of nodes and cidrs; nil when they have changed
 
@@ -78,7 +78,7 @@ type grant struct {
 func NewStore() *Store {
 	return &Store{
 		spaces: map[string]*table{}, dirty: map[string]bool{}, origins: map[originKey][]string{},
-		nodes: map[string]node{}, cidrs: map[string]netset.Addrs{}, agents: map[string]string{}, counts: map[string]int{},
+		nodes: map[string]node{}, cidrs: map[string]netset.Addrs{}, agents: map[string]Agent{}, counts: map[string]int{},
 	}
 }
 

@@ -104,21 +104,3 @@ func finished(job *batchv1.Job) bool {
 	}
 	return false
 }
-
-// agents are the names of the DaemonSets that the CNIs install, and the CNI that each stands for.
-var agents = map[string]string{
-	"calico-node": "calico", "canal": "calico", "cilium": "cilium", "anetd": "cilium", "antrea-agent": "antrea",
-	"kube-router": "kube-router", "weave-net": "weave", "ovnkube-node": "ovn-kubernetes", "kube-ovn-cni": "kube-ovn",
-	"azure-npm": "azure-npm", "aws-node": "aws-vpc", "kindnet": "kindnet", "sdn": "openshift-sdn",
-	"kube-flannel-ds": "flannel", "kube-flannel": "flannel",
-}
-
-func (s *Store) noteAgent(ds *appsv1.DaemonSet) {
-	key := namespaceOf(ds) + "/" + ds.Name
-	cni := agents[strings.ToLower(ds.Name)]
-	if cni == "" || ds.DeletionTimestamp != nil {
-		delete(s.agents, key)
-		return
-	}
-	s.agents[key] = cni
-}

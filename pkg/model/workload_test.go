@@ -125,6 +125,33 @@ func TestTheClusterTellsItsDNSAndItsCNI(t *testing.T) {
 	assert.Equal(t, "antrea", snapshot(t, model.Facts{CNI: "antrea"}, agent("cilium")).Facts().CNI, "what is configured counts")
 }
 
+func TestACNIIsKnownToEnforceOrNot(t *testing.T) {
+	agent := func(name, containers string) string {
+		return `{apiVersion: apps/v1, kind: DaemonSet, metadata: {namespace: kube-system, name: ` + name + `}, spec: {template: {spec: {containers: ` + containers + `}}}}`
+	}
+	for name, c := range map[string]struct {
+		objects []string
+		want    []model.Agent
+	}{
+		"nothing":         {nil, nil},
+		"another program": {[]string{agent("node-exporter", "[]")}, nil},
+		"flannel":         {[]string{agent("kube-flannel-ds", "[{name: kube-flannel, image: 'ghcr.io/flannel-io/flannel:v0.26.1'}]")}, []model.Agent{{CNI: "flannel", Version: "v0.26.1"}}},
+		"flannel with its policies": {[]string{agent("kube-flannel-ds", "[{name: kube-flannel, image: flannel}, {name: kube-network-policies}]")},
+			[]model.Agent{{CNI: "flannel", Enforces: true}}},
+		"amazon's": {[]string{agent("aws-node", "[{name: aws-node}, {name: aws-eks-nodeagent, args: ['--enable-network-policy=false']}]")}, []model.Agent{{CNI: "aws-vpc"}}},
+		"amazon's with its agent": {[]string{agent("aws-node", "[{name: aws-node}, {name: aws-eks-nodeagent, args: ['--enable-ipv6=false', '--enable-network-policy=true']}]")},
+			[]model.Agent{{CNI: "aws-vpc", Enforces: true}}},
+		"amazon's with its agent, in two words": {[]string{agent("aws-node", "[{name: aws-eks-nodeagent, command: [agent, '--enable-network-policy', 'true']}]")},
+			[]model.Agent{{CNI: "aws-vpc", Enforces: true}}},
+		"two, one above the other": {[]string{agent("cilium", "[{name: cilium-agent, image: 'registry.example:5000/cilium/cilium:v1.16.3@sha256:00'}]"), agent("aws-node", "[]")},
+			[]model.Agent{{CNI: "aws-vpc"}, {CNI: "cilium", Enforces: true, Version: "v1.16.3"}}},
+	} {
+		assert.Equal(t, c.want, snapshot(t, model.Facts{}, c.objects...).Facts().Agents, name)
+	}
+	assert.Equal(t, []model.Agent{{CNI: "antrea", Enforces: true}}, snapshot(t, model.Facts{CNI: "antrea"}, agent("kube-flannel-ds", "[]")).Facts().Agents, "what is configured counts")
+	assert.Equal(t, []model.Agent{{CNI: "flannel"}}, snapshot(t, model.Facts{CNI: "flannel"}).Facts().Agents)
+}
+
 func TestARouteOfAnotherNamespaceNeedsAGrant(t *testing.T) {
 	const route = `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {namespace: edge, name: web}, spec: {rules: [{backendRefs: [{name: web, namespace: shop, port: 80}]}]}}`
 	grant := func(from string) string {

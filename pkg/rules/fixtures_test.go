@@ -25,7 +25,8 @@ import (
 
 // The fixtures of a rule are in testdata/<id>: in bad, manifests in which the rule finds a violation, in provisional and
 // undetermined those in which it finds only that, and in good those in which it finds nothing. Lines at the head of a file
-// that begin with "## " are a configuration. Where name.before.yaml stands beside name.yaml, the change from the one to the
+// that begin with "## " are a configuration. Those of rules about the cluster are what a live cluster holds, but where the line
+// "## (offline)" says otherwise. Where name.before.yaml stands beside name.yaml, the change from the one to the
 // other is judged, and else every object as it stands. findings.txt is what is found, for people to read.
 
 var update = flag.Bool("update", false, "write the findings.txt of all rules")
@@ -46,21 +47,27 @@ type fixture struct {
 	changes []model.Change
 }
 
-func load(t *testing.T, path string) *fixture {
+func load(t *testing.T, r *rule.Rule, path string) *fixture {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var settings bytes.Buffer
+	live := slices.Contains(r.Subjects, finding.KindCluster)
 	for line := range strings.Lines(string(text)) {
 		rest, is := strings.CutPrefix(line, "## ")
 		if !is {
 			break
+		}
+		if rest == "(offline)\n" {
+			live = false
+			continue
 		}
 		settings.WriteString(rest)
 	}
 	f := &fixture{path: path}
 	f.config, err = config.Load(settings.Bytes(), path, rules.Catalogue())
 	require.NoError(t, err)
+	f.config.Facts.Live = live
 	after, err := manifest.Load(t.Context(), []string{path}, nil)
 	require.NoError(t, err)
 	f.prior = after.Store.Snapshot(f.config.Facts)
@@ -74,6 +81,7 @@ func load(t *testing.T, path string) *fixture {
 		f.changes[0].Time = fixtureTime
 		return f
 	}
+	f.changes = []model.Change{{Time: fixtureTime}} // the cluster
 	for _, p := range after.Policies {
 		f.changes = append(f.changes, model.Change{Time: fixtureTime, OldPolicy: p, NewPolicy: p})
 	}
@@ -177,9 +185,9 @@ func TestEveryRuleFindsWhatItsFixturesSay(t *testing.T) {
 				folder := filepath.Base(filepath.Dir(path))
 				is, known := verdicts[folder]
 				require.True(t, known, "testdata/%s/%s is no folder of fixtures", r.ID, folder)
-				f := load(t, path)
+				f := load(t, r, path)
 				if r.Doc.OnDelete && filepath.Base(path) == exampleName {
-					f.changes = []model.Change{{Operation: model.Delete, OldPolicy: f.changes[0].OldPolicy}}
+					f.changes = []model.Change{{Operation: model.Delete, OldPolicy: f.changes[1].OldPolicy}}
 				}
 				if r.Doc.OnLabel && filepath.Base(path) == exampleName {
 					f.unlabelled(t)
