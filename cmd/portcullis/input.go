@@ -23,6 +23,8 @@ type inputOptions struct {
 	config              string
 	live                bool
 	kubeconfig, context string
+	// name is what a file is called, if not by its path.
+	name func(path string) string
 }
 
 // flags adds the flags that commands with input share.
@@ -89,6 +91,9 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 		return nil, err
 	}
 	for _, problem := range in.Problems {
+		if o.name != nil {
+			problem.File = o.name(problem.File)
+		}
 		in.problems = append(in.problems, report.Problem(problem))
 		p.tell("%s", report.Problem(problem))
 	}

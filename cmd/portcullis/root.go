@@ -91,6 +91,7 @@ and on the command line.`,
 	root.AddCommand(
 		p.checkCommand(),
 		p.checkConfigCommand(),
+		p.diffCommand(),
 		p.explainCommand(),
 		p.fixCommand(),
 		p.reachCommand(),

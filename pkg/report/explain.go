@@ -36,7 +36,7 @@ func ExplanationText(w io.Writer, e *explain.Explanation, o TextOptions) error {
 	if e.Port != "" {
 		port = " " + e.Port
 	}
-	fmt.Fprintf(&t.out, "%s %s\n", t.verdict(e.Verdict), t.paint(bold, printable(fmt.Sprintf("%s → %s%s", e.From, e.To, port))))
+	fmt.Fprintf(&t.out, "%s %s\n", t.verdict(e.Verdict), t.paint(bold, Printable(fmt.Sprintf("%s → %s%s", e.From, e.To, port))))
 	for _, note := range e.Notes {
 		t.paragraph("  ", "  ", note)
 	}
@@ -71,7 +71,7 @@ func (t *textWriter) explainedCase(e *explain.Explanation, c *explain.Case) {
 	if c.ServicePort != "" {
 		what += ", behind the Service's port " + c.ServicePort
 	}
-	fmt.Fprintf(&t.out, "%s: %s", printable(what), t.verdict(c.Verdict))
+	fmt.Fprintf(&t.out, "%s: %s", Printable(what), t.verdict(c.Verdict))
 	if e.Port == "" && c.Ports != "" {
 		fmt.Fprintf(&t.out, " on %s", c.Ports)
 	}
@@ -134,9 +134,9 @@ func (t *textWriter) marked(indent string, v explain.Verdict, line string, at *f
 	case explain.Unknown:
 		sign, color = "?", blue
 	}
-	t.out.WriteString(indent + t.paint(color, sign) + " " + printable(line))
+	t.out.WriteString(indent + t.paint(color, sign) + " " + Printable(line))
 	if at != nil {
-		t.out.WriteString(t.paint(dim, fmt.Sprintf("  %s:%d", printable(at.File), at.Line)))
+		t.out.WriteString(t.paint(dim, fmt.Sprintf("  %s:%d", Printable(at.File), at.Line)))
 	}
 	t.out.WriteByte('\n')
 }
@@ -156,7 +156,7 @@ func (t *textWriter) change(e *explain.Explanation) {
 				continue
 			}
 			for line := range strings.Lines(string(text)) {
-				t.out.WriteString("    " + printable(strings.TrimRight(line, "\n")) + "\n")
+				t.out.WriteString("    " + Printable(strings.TrimRight(line, "\n")) + "\n")
 			}
 			continue
 		}
@@ -168,9 +168,9 @@ func (t *textWriter) change(e *explain.Explanation) {
 		if err != nil {
 			continue
 		}
-		fmt.Fprintf(&t.out, "  Patch NetworkPolicy %s/%s%s:\n", printable(s.Namespace), printable(s.Name), printable(at))
+		fmt.Fprintf(&t.out, "  Patch NetworkPolicy %s/%s%s:\n", Printable(s.Namespace), Printable(s.Name), Printable(at))
 		quoted := strings.ReplaceAll(string(patch), "'", `'\''`)
-		t.out.WriteString("    " + printable(fmt.Sprintf("kubectl patch networkpolicy -n %s %s --type=json -p '%s'", s.Namespace, s.Name, quoted)) + "\n")
+		t.out.WriteString("    " + Printable(fmt.Sprintf("kubectl patch networkpolicy -n %s %s --type=json -p '%s'", s.Namespace, s.Name, quoted)) + "\n")
 	}
 	t.out.WriteString("  Evaluated again, it is allowed, and this is all that opens:\n")
 	for _, o := range c.Opens {

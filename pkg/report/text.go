@@ -89,7 +89,7 @@ func (t *textWriter) paint(color, s string) string {
 
 func (t *textWriter) subject(group []Finding) {
 	s := group[0].Subject
-	t.out.WriteString(t.paint(bold, printable(s.Kind+" "+s.String())) + "\n")
+	t.out.WriteString(t.paint(bold, Printable(s.Kind+" "+s.String())) + "\n")
 }
 
 func (t *textWriter) finding(f *Finding) {
@@ -107,7 +107,7 @@ func (t *textWriter) finding(f *Finding) {
 	}
 	place := ""
 	if f.Source != nil {
-		place = fmt.Sprintf(" at %s:%d", printable(f.Source.File), f.Source.Line)
+		place = fmt.Sprintf(" at %s:%d", Printable(f.Source.File), f.Source.Line)
 	}
 	fmt.Fprintf(&t.out, "  %s %s %s\n", t.paint(color, label), t.paint(bold, f.Rule), t.paint(dim, fmt.Sprintf("(%s, %s)%s", f.Level, f.Severity, place)))
 	t.paragraph(textIndent, textIndent, f.Message)
@@ -134,7 +134,7 @@ func (t *textWriter) excerpt(f *Finding) {
 	}
 	if f.Source != nil && t.Line != nil {
 		if text, ok := t.Line(f.Source.File, f.Source.Line); ok {
-			t.out.WriteString(textIndent + t.paint(dim, fmt.Sprintf("%5d | ", f.Source.Line)) + printable(text) + "\n")
+			t.out.WriteString(textIndent + t.paint(dim, fmt.Sprintf("%5d | ", f.Source.Line)) + Printable(text) + "\n")
 			return
 		}
 	}
@@ -162,14 +162,14 @@ func (t *textWriter) paragraph(prefix, indent, text string) {
 				column++
 			}
 		}
-		t.out.WriteString(printable(word))
+		t.out.WriteString(Printable(word))
 		column += len(word)
 	}
 	t.out.WriteByte('\n')
 }
 
-// printable replaces what would steer a terminal, as manifests are not to be trusted.
-func printable(s string) string {
+// Printable replaces what would steer a terminal, as manifests are not to be trusted.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' || r >= ' ' && (r < 0x7f || r > 0x9f) {
 			return r
