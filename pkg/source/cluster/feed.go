@@ -25,6 +25,7 @@ type feed struct {
 	version string
 	source  *Source
 	stop    func()
+	again   func() // has everything listed again; nil before the first list
 
 	names  map[string]map[string]struct{} // by namespace
 	listed bool                           // a whole list has been read

@@ -142,8 +142,20 @@ func (s *Source) follow(ctx context.Context, served map[string]string, complete 
 	s.noteSync()
 }
 
-// reflect lists and watches one kind until ctx ends.
+// reflect lists and watches one kind until ctx ends, and begins anew when the feed is told so.
 func (s *Source) reflect(ctx context.Context, f *feed) {
+	for ctx.Err() == nil {
+		child, again := context.WithCancel(ctx)
+		s.mu.Lock()
+		f.again = again
+		s.mu.Unlock()
+		s.reflectOnce(child, f)
+		again()
+	}
+}
+
+// reflectOnce lists and watches one kind until ctx ends.
+func (s *Source) reflectOnce(ctx context.Context, f *feed) {
 	all := f.kind.open(f.version, "")
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

@@ -92,11 +92,20 @@ func (o *Options) connect(config *rest.Config) error {
 	return nil
 }
 
-// SetFacts gives the facts that are configured; those left empty are found in the cluster.
+// SetFacts gives the facts that are configured; those left empty are found in the cluster. If the objects of policies and
+// Namespaces are to be kept from now on, they are listed again.
 func (s *Source) SetFacts(facts model.Facts) {
 	facts.Live = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if facts.Objects && !s.facts.Objects {
+		for _, name := range []string{"NetworkPolicy", "Namespace"} {
+			if f := s.feeds[name]; f != nil && f.again != nil {
+				f.again()
+			}
+		}
+	}
+	s.store.KeepObjects(facts.Objects)
 	s.facts = facts
 	s.current.Store(nil)
 }

@@ -201,6 +201,25 @@ func TestSource(t *testing.T) {
 		assert.True(t, snapshot.Facts().Live)
 	})
 
+	t.Run("if rules begin to look at objects, then those that are there already are kept, and nothing is missing meanwhile", func(t *testing.T) {
+		source := newServer(shop()...).synced(t)
+		space := func() *model.Namespace {
+			snapshot, synced := source.Snapshot()
+			require.True(t, synced)
+			ns := snapshot.Namespace("shop")
+			require.NotNil(t, ns)
+			require.Len(t, ns.Policies, 1)
+			return ns
+		}
+		assert.Nil(t, space().Policies[0].Object)
+		assert.Nil(t, space().Meta.Object)
+		source.SetFacts(model.Facts{Objects: true})
+		eventually(t, "the objects", func() bool { return space().Policies[0].Object != nil && space().Meta.Object != nil })
+		assert.Equal(t, "web", space().Policies[0].Object.Name)
+		source.SetFacts(model.Facts{Objects: true, CNI: "cilium"})
+		assert.NotNil(t, space().Policies[0].Object)
+	})
+
 	t.Run("if a kind that is not required is forbidden, then the rest is synced and the log says what to grant", func(t *testing.T) {
 		server := newServer(shop()...)
 		server.forbid("nodes")
