@@ -164,11 +164,18 @@ func (d *decoder) told() map[string]bool {
 	return out
 }
 
-// tell adds the errors about fields of which nothing is told yet.
+// tell adds the errors about fields of which nothing is told yet, and that are in nothing which could not be read.
 func (d *decoder) tell(errs field.ErrorList) {
 	told := d.told()
+	var unread []string
+	for _, p := range d.problems {
+		if p.Type == field.ErrorTypeTypeInvalid {
+			unread = append(unread, p.Field+".")
+		}
+	}
 	for _, err := range errs {
-		if !told[err.Field] {
+		within := func(field string) bool { return strings.HasPrefix(err.Field, field) }
+		if !told[err.Field] && !slices.ContainsFunc(unread, within) {
 			d.problems = append(d.problems, located{d.lineOf(err.Field), err})
 		}
 	}
