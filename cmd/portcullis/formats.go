@@ -6,7 +6,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/fix"
 	"github.com/portcullis-dev/portcullis/pkg/report"
+	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
+	"github.com/portcullis-dev/portcullis/pkg/verdict"
 )
 
 // format is one way to show a report.
@@ -24,7 +27,7 @@ func formats() []format {
 		{"json", func(p program, r *report.Report, _ *input, _ checkOptions) error { return r.JSON(p.out) }},
 		{"sarif", func(p program, r *report.Report, in *input, _ checkOptions) error {
 			return r.SARIF(p.out, report.SARIFOptions{
-				Version: version(), Rules: in.config.Rules, Line: in.Lookup(), Documented: func(id string) bool { return p.rules.Find(id) != nil },
+				Version: version(), Rules: in.config.Rules, Line: in.Lookup(), Fix: in.fixes(),
 			})
 		}},
 		{"junit", func(p program, r *report.Report, _ *input, o checkOptions) error {
@@ -66,6 +69,37 @@ func (in *input) objects() []report.Object {
 		out = append(out, report.Object{Subject: finding.Subject{Kind: finding.KindNamespace, Name: ns.Name}, Source: ns.Source})
 	}
 	return out
+}
+
+// largestFixed bounds the documents for which fixes are written as text, in bytes: a document is parsed for each finding in it.
+const largestFixed = 128 << 10
+
+// fixes returns a function that tells what the patch of a finding changes in its file; nothing if there is no file to change,
+// or if it cannot be done. The function remembers the last file, and is not safe for concurrent use.
+func (in *input) fixes() func(*report.Finding) []fix.Region {
+	var name string
+	var content []byte
+	var text *manifest.Text
+	return func(f *report.Finding) []fix.Region {
+		if len(f.Patch) == 0 || f.Source == nil || f.Source.File == manifest.StdinName || f.Action == verdict.ActionExempt || f.Action == verdict.ActionUndetermined {
+			return nil
+		}
+		if text == nil || f.Source.File != name {
+			var err error
+			if content, err = in.Content(f.Source.File); err != nil {
+				return nil
+			}
+			name, text = f.Source.File, manifest.NewText(content)
+		}
+		if text.SizeAt(f.Source.Line) > largestFixed {
+			return nil
+		}
+		edits, err := text.Edits(&finding.Finding{Subject: f.Subject, Source: *f.Source, Patch: f.Patch})
+		if err != nil {
+			return nil
+		}
+		return fix.Regions(content, edits)
+	}
 }
 
 // choice adds a flag whose value is one of a few, and completes it. The command checks it by oneOf.

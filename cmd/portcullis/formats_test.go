@@ -3,9 +3,13 @@ package main
 import (
 	"encoding/json"
 	"encoding/xml"
+	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/spf13/cobra"
@@ -73,6 +77,82 @@ func TestTheSARIFOfTheExamplesIsValidAndHasEveryRule(t *testing.T) {
 		assert.Positive(t, result.Locations[0].PhysicalLocation.Region.StartLine)
 		assert.Positive(t, result.Locations[0].PhysicalLocation.Region.StartColumn)
 	}
+}
+
+// sarifResult is a finding and its fix as an editor reads them.
+type sarifResult struct {
+	RuleID              string
+	PartialFingerprints map[string]string
+	Fixes               []struct {
+		ArtifactChanges []struct {
+			ArtifactLocation struct{ URI string }
+			Replacements     []struct {
+				DeletedRegion   struct{ StartLine, StartColumn, EndLine, EndColumn int }
+				InsertedContent struct{ Text string }
+			}
+		}
+	}
+}
+
+// sarifOf is what check finds in a folder.
+func sarifOf(t *testing.T, dir string) []sarifResult {
+	t.Helper()
+	r := command{args: []string{"check", "-o", "sarif", dir}, rules: rules.Catalogue()}.run(t)
+	require.Empty(t, r.err)
+	var log struct {
+		Runs []struct{ Results []sarifResult }
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.out), &log))
+	return log.Runs[0].Results
+}
+
+// offset is the byte at a line and a column of code points.
+func offset(text string, line, column int) int {
+	at := 0
+	for range line - 1 {
+		at += strings.IndexByte(text[at:], '\n') + 1
+	}
+	for range column - 1 {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		at += size
+	}
+	return at
+}
+
+func TestEveryFixInSARIFMendsItsFinding(t *testing.T) {
+	const crowded = "# Größe: 日本\r\n" +
+		`{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"annotations": {"note": "é日本"}, "name": "one-line", "namespace": "shop"}, ` +
+		`"spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "a"}}}], "ports": [{"port": 80}]}]}} # kept` + "\r\n"
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "examples"))))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a b.yaml"), []byte(crowded), 0o644))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "config")))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "custom-rules")))
+	found := sarifOf(t, dir)
+	fixed := 0
+	for _, result := range found {
+		if len(result.Fixes) == 0 {
+			continue
+		}
+		fixed++
+		require.Len(t, result.Fixes[0].ArtifactChanges, 1)
+		change := result.Fixes[0].ArtifactChanges[0]
+		location, err := url.Parse(change.ArtifactLocation.URI)
+		require.NoError(t, err)
+		before, err := os.ReadFile(location.Path)
+		require.NoError(t, err)
+		after := string(before)
+		for _, r := range slices.Backward(change.Replacements) {
+			d := r.DeletedRegion
+			after = after[:offset(after, d.StartLine, d.StartColumn)] + r.InsertedContent.Text + after[offset(after, d.EndLine, d.EndColumn):]
+		}
+		require.NoError(t, os.WriteFile(location.Path, []byte(after), 0o644))
+		for _, left := range sarifOf(t, dir) {
+			assert.NotEqual(t, result.PartialFingerprints, left.PartialFingerprints, "%s is still found in\n%s", result.RuleID, after)
+		}
+		require.NoError(t, os.WriteFile(location.Path, before, 0o644))
+	}
+	assert.GreaterOrEqual(t, fixed, 5)
 }
 
 // completions are what the shell is told for the last of the arguments, and the directive.

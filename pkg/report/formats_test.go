@@ -21,6 +21,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/fix"
 	"github.com/portcullis-dev/portcullis/pkg/report"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
@@ -41,6 +42,7 @@ func configured() []rule.Configured {
 			Title: "Title of " + d.Rule, Why: "Why it matters.", Finds: "What is found", Remedy: "What to do.", Bad: "bad: {}", Good: "good: {}",
 			References: []rule.Reference{{Title: "Network Policies", URL: "https://kubernetes.io/docs/concepts/services-networking/network-policies/"}},
 		}}
+		r.Custom = d.Rule == "invalid-setting"
 		if d.Rule != "all-ports" {
 			out = append(out, r.Default())
 		}
@@ -55,7 +57,12 @@ func full() *report.Report {
 }
 
 func options() report.SARIFOptions {
-	return report.SARIFOptions{Version: "v1.2.3", Rules: configured(), Line: lines, Documented: func(id string) bool { return id != "invalid-setting" }}
+	return report.SARIFOptions{Version: "v1.2.3", Rules: configured(), Line: lines, Fix: func(f *report.Finding) []fix.Region {
+		if f.Rule != "policy-types-unset" {
+			return nil
+		}
+		return []fix.Region{{StartLine: 6, StartColumn: 1, EndLine: 6, EndColumn: 1, Text: "  policyTypes:\n  - Ingress\n"}, {StartLine: 9, StartColumn: 3, EndLine: 10, EndColumn: 1}}
+	}}
 }
 
 func sarif(t require.TestingT, r *report.Report, o report.SARIFOptions) []byte {
@@ -405,6 +412,9 @@ func TestWhateverNamesHoldEveryFormatIsValidAndHoldsNothingElse(t *testing.T) {
 		r := hostileReport(t)
 		line := hostile().Draw(t, "text of the lines")
 		o := options()
+		o.Fix = func(f *report.Finding) []fix.Region {
+			return []fix.Region{{StartLine: 1, StartColumn: 1, EndLine: 2, EndColumn: 1, Text: f.Message}}[:len(f.Message)%2]
+		}
 		o.Line = func(string, int) (string, bool) { return line, true }
 
 		log := sarif(t, r, o)

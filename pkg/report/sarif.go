@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/fix"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
 )
@@ -26,6 +27,7 @@ import (
 //   - problems of the input are notifications, and the run has failed if there are any;
 //   - a result has a place in a file, since GitHub refuses others. What is about a namespace or the cluster, and in no
 //     manifest, is placed at an object of the namespace, or at the first one. Only where no files were read there is none;
+//   - a fix is what the finding's patch changes in the text, if it can be written there;
 //   - the fingerprint holds the rule, the object and the field, so that a result stays the same when lines move.
 const (
 	sarifSchema  = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -47,10 +49,10 @@ type SARIFOptions struct {
 	Version string
 	// Rules are those in force.
 	Rules []rule.Configured
-	// Documented says whether a rule has a page among the documentation; nil if all have.
-	Documented func(id string) bool
 	// Line is the text of a line of a file that was judged; nil if no files were.
 	Line func(file string, line int) (string, bool)
+	// Fix is what a finding's patch changes in its file; nothing if it has none that can be written there. It may be nil.
+	Fix func(*Finding) []fix.Region
 }
 
 // SARIF writes the report as a SARIF log.
@@ -103,16 +105,19 @@ func (r *Report) sarifRun(o *SARIFOptions) sarifRun {
 }
 
 func sarifRuleOf(c *rule.Configured, o *SARIFOptions) sarifRule {
-	help := c.Doc.Why + "\n\n" + c.Doc.Remedy
-	var references strings.Builder
+	text := c.Doc.Why + "\n\n" + c.Doc.Remedy
+	markdown := c.Doc.Why + "\n\n## What to do\n\n" + c.Doc.Remedy + "\n"
+	if c.Doc.Good != "" {
+		markdown += "\n## Good\n\n```yaml\n" + strings.TrimSpace(c.Doc.Good) + "\n```\n"
+	}
+	markdown += "\n## References\n\n"
 	for _, ref := range c.Doc.References {
-		help += "\n\n" + ref.Title + ": " + ref.URL
-		fmt.Fprintf(&references, "- [%s](%s)\n", ref.Title, ref.URL)
+		text += "\n\n" + ref.Title + ": " + ref.URL
+		markdown += "- [" + ref.Title + "](" + ref.URL + ")\n"
 	}
 	out := sarifRule{
 		ID: c.ID, Name: pascal(c.ID), Short: &sarifText{Text: sentence(c.Doc.Title)}, Full: &sarifText{Text: sentence(c.Doc.Finds)},
-		Help: &sarifText{Text: help, Markdown: fmt.Sprintf("%s\n\n## What to do\n\n%s\n\n## Good\n\n```yaml\n%s\n```\n\n## References\n\n%s",
-			strings.TrimSpace(c.Doc.Why), strings.TrimSpace(c.Doc.Remedy), strings.TrimSpace(c.Doc.Good), references.String())},
+		Help:    &sarifText{Text: text, Markdown: markdown},
 		Default: &sarifConfiguration{Level: "warning"},
 		Properties: &sarifRuleProperties{
 			Tags:      []string{"kubernetes", "networkpolicy", "security", c.Level.String()},
@@ -134,7 +139,7 @@ func sarifRuleOf(c *rule.Configured, o *SARIFOptions) sarifRule {
 		out.Properties.SecuritySeverity = "1.0"
 	}
 	switch {
-	case o.Documented == nil || o.Documented(c.ID):
+	case !c.Custom:
 		out.HelpURI = homepage + "/blob/main/docs/rules/" + c.ID + ".md"
 	case len(c.Doc.References) > 0:
 		out.HelpURI = c.Doc.References[0].URL
@@ -163,7 +168,24 @@ func (r *Report) sarifResult(f *Finding, o *SARIFOptions) sarifResult {
 		}
 		out.Suppressions = []sarifSuppression{{Kind: kind, Status: "accepted", Justification: oneLine(f.ExemptReason)}}
 	}
+	if o.Fix != nil && f.Source != nil {
+		out.Fixes = sarifFixes(f, o.Fix(f))
+	}
 	return out
+}
+
+// sarifFixes are the one fix that replaces the regions in the finding's file; none without regions.
+func sarifFixes(f *Finding, regions []fix.Region) []sarifFix {
+	if len(regions) == 0 {
+		return nil
+	}
+	change := sarifChange{Artifact: artifact(f.Source.File)}
+	for _, r := range regions {
+		change.Replacements = append(change.Replacements, sarifReplacement{
+			Deleted: sarifRegion{StartLine: r.StartLine, StartColumn: r.StartColumn, EndLine: r.EndLine, EndColumn: r.EndColumn}, Inserted: sarifText{Text: r.Text},
+		})
+	}
+	return []sarifFix{{Description: sarifText{Text: oneLine(f.Fix)}, Changes: []sarifChange{change}}}
 }
 
 // place is where the finding is, or else where its namespace is, or any object; the zero value if no files were read.
@@ -231,8 +253,11 @@ func number(version string) string {
 	return version
 }
 
-// pascal is InternetIngress for internet-ingress.
+// pascal is InternetIngress for internet-ingress, and nothing for one word: a name is not to repeat the id.
 func pascal(id string) string {
+	if !strings.Contains(id, "-") {
+		return ""
+	}
 	var out strings.Builder
 	for word := range strings.SplitSeq(id, "-") {
 		if word != "" {
@@ -242,11 +267,12 @@ func pascal(id string) string {
 	return out.String()
 }
 
-// sentence ends a text with a full stop.
+// sentence ends a text with a full stop, and bounds it as GitHub does.
 func sentence(s string) string {
-	s = strings.TrimSpace(s)
-	if strings.HasSuffix(s, ".") {
-		return s
+	const longest = 1024
+	s = strings.TrimSuffix(strings.TrimSpace(s), ".")
+	if runes := []rune(s); len(runes) >= longest {
+		return string(runes[:longest-1]) + "…"
 	}
 	return s + "."
 }

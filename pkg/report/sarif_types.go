@@ -31,7 +31,7 @@ type (
 	}
 	sarifRule struct {
 		ID         string               `json:"id"`
-		Name       string               `json:"name"`
+		Name       string               `json:"name,omitempty"`
 		Short      *sarifText           `json:"shortDescription,omitempty"`
 		Full       *sarifText           `json:"fullDescription,omitempty"`
 		HelpURI    string               `json:"helpUri,omitempty"`
@@ -73,6 +73,7 @@ type (
 		Locations    []sarifLocation       `json:"locations"`
 		Fingerprints map[string]string     `json:"partialFingerprints"`
 		Suppressions []sarifSuppression    `json:"suppressions,omitempty"`
+		Fixes        []sarifFix            `json:"fixes,omitempty"`
 		Properties   sarifResultProperties `json:"properties"`
 	}
 	// sarifResultProperties are the fields of the JSON report that SARIF has no place for.
@@ -91,6 +92,18 @@ type (
 		Kind          string `json:"kind"`
 		Status        string `json:"status"`
 		Justification string `json:"justification,omitempty"`
+	}
+	sarifFix struct {
+		Description sarifText     `json:"description"`
+		Changes     []sarifChange `json:"artifactChanges"`
+	}
+	sarifChange struct {
+		Artifact     *sarifArtifact     `json:"artifactLocation"`
+		Replacements []sarifReplacement `json:"replacements"`
+	}
+	sarifReplacement struct {
+		Deleted  sarifRegion `json:"deletedRegion"`
+		Inserted sarifText   `json:"insertedContent"`
 	}
 	sarifLocation struct {
 		Physical *sarifPhysical `json:"physicalLocation,omitempty"`
@@ -113,6 +126,7 @@ type (
 	sarifRegion struct {
 		StartLine   int        `json:"startLine"`
 		StartColumn int        `json:"startColumn,omitempty"`
+		EndLine     int        `json:"endLine,omitempty"`
 		EndColumn   int        `json:"endColumn,omitempty"`
 		Snippet     *sarifText `json:"snippet,omitempty"`
 	}

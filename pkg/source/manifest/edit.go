@@ -63,12 +63,7 @@ func (t *Text) Edits(f *finding.Finding) ([]fix.Edit, error) {
 	if t.failure != nil {
 		return nil, t.failure
 	}
-	at := -1
-	for i := range t.documents {
-		if t.documents[i].failure == nil && t.documents[i].line <= f.Source.Line {
-			at = i
-		}
-	}
+	at := t.at(f.Source.Line)
 	// Several JSON values may stand in one line.
 	for ; at >= 0; at-- {
 		d := &t.documents[at]
@@ -101,6 +96,25 @@ func (t *Text) JSON() [][]byte {
 		out = append(out, t.documents[i].text)
 	}
 	return out
+}
+
+// at is the document that the line is in; -1 if there is none.
+func (t *Text) at(line int) int {
+	at := -1
+	for i := range t.documents {
+		if t.documents[i].failure == nil && t.documents[i].line <= line {
+			at = i
+		}
+	}
+	return at
+}
+
+// SizeAt is how many bytes the document has that the line is in: it is parsed for every edit.
+func (t *Text) SizeAt(line int) int {
+	if at := t.at(line); at >= 0 {
+		return len(t.documents[at].text)
+	}
+	return 0
 }
 
 // inFile are edits in the file, of edits in its text without byte order marks.
