@@ -59,7 +59,7 @@ func (p program) check(ctx context.Context, paths []string, o checkOptions) erro
 	if err != nil {
 		return err
 	}
-	decided, err := p.newJudge(in.config, enforced).all(ctx, in)
+	decided, err := in.decide(ctx, p.newJudge(in.config, enforced))
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (p program) state(ctx context.Context, paths []string, o inputOptions) (*st
 	}
 	// All that a cluster holds is judged on both sides, so that what the manifests change elsewhere is seen, too.
 	in.onlyCluster = o.live
-	decided, err := p.newJudge(in.config, nil).all(ctx, in)
+	decided, err := in.decide(ctx, p.newJudge(in.config, nil))
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (p program) fix(ctx context.Context, paths []string, o fixOptions) error {
 	repaired, err := repair.Run(ctx, in.Result, repair.Options{
 		Facts: in.facts,
 		Judge: func(ctx context.Context, s *model.Snapshot, policies []*model.Policy) ([]verdict.Decided, error) {
-			return j.all(ctx, in.changed(s, policies))
+			return in.changed(s, policies).decide(ctx, j)
 		},
 		Wanted:  o.wants,
 		MayOpen: func(id string) bool { return known[id] != nil && known[id].Doc.Opens != "" },

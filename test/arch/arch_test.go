@@ -38,6 +38,7 @@ var floors = [][]string{
 	{"pkg/mutate"},
 	{"pkg/fix"},
 	{"pkg/config"},
+	{"pkg/judge"},
 	{"pkg/source/manifest", "pkg/source/cluster"},
 	{"pkg/repair"},
 	{"pkg/report", "pkg/metrics"},
