@@ -36,7 +36,8 @@ A fix is kept only if judging the whole input again proves it: the finding is go
 stricter level, and nothing is open that was closed, unless opening is what the fix is for, as with DNS. What was fixed, what
 could not be and why, and what is left to fix by hand is told on standard error.
 
-Findings that deny or warn are fixed; exempt and provisional ones are left alone. A file with problems is not changed.
+Findings that deny or warn are fixed. Exempt and provisional ones are left alone, and so are those of severity info unless
+--rule names their rule. A file with problems is not changed.
 
 Exit code 0 if nothing at or above --fail-on is left, 1 if something is, and 2 for bad input. With --diff it is 1 as well if
 there is a difference.`,
@@ -146,7 +147,10 @@ func (o *fixOptions) wants(d *verdict.Decided) bool {
 	default:
 		return false
 	}
-	return len(o.rules) == 0 || slices.Contains(o.rules, d.Rule)
+	if len(o.rules) == 0 {
+		return d.Severity != finding.Info
+	}
+	return slices.Contains(o.rules, d.Rule)
 }
 
 // tellFixes tells what was fixed, what was not and why, and what is to be done by hand.

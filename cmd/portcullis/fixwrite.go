@@ -65,7 +65,15 @@ func documentsOf(name string, content []byte) []byte {
 // writeDiff writes the changes in the form that git apply and patch -p1 take.
 func writeDiff(w io.Writer, changed []repair.File) error {
 	for _, f := range changed {
-		if _, err := io.WriteString(w, udiff.Unified(diffName("a", f.Name), diffName("b", f.Name), string(f.Old), string(f.New))); err != nil {
+		edits := make([]udiff.Edit, len(f.Edits))
+		for i, edit := range f.Edits {
+			edits[i] = udiff.Edit(edit)
+		}
+		text, err := udiff.ToUnified(diffName("a", f.Name), diffName("b", f.Name), string(f.Old), edits, udiff.DefaultContextLines)
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, text); err != nil {
 			return err
 		}
 	}

@@ -14,9 +14,9 @@ import (
 
 // editor is a text that is being edited.
 type editor struct {
-	text, original []byte
-	object         []string
-	kept           pieces
+	text   []byte
+	object []string
+	kept   *History
 }
 
 // do does one operation of a patch.
@@ -127,9 +127,7 @@ func (e *editor) write(edits ...Edit) error {
 		}
 	}
 	e.text = Apply(e.text, edits)
-	for _, edit := range slices.Backward(edits) {
-		e.kept = e.kept.replace(edit)
-	}
+	e.kept.Add(edits)
 	return nil
 }
 

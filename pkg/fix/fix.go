@@ -26,7 +26,7 @@ type Edit struct {
 // object is the JSON Pointer of the object within the document: empty if it is all of it, /items/3 in a List. The text has no
 // byte order mark. The error says why the text cannot be edited, in words that follow the object's name.
 func Edits(text []byte, object string, patch []finding.PatchOp) ([]Edit, error) {
-	e := &editor{text: text, original: text, object: splitPointer(object), kept: newPieces(len(text))}
+	e := &editor{text: text, object: splitPointer(object), kept: NewHistory(text)}
 	want, err := expected(text, object, patch)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func Edits(text []byte, object string, patch []finding.PatchOp) ([]Edit, error) 
 	if err := e.prove(want); err != nil {
 		return nil, err
 	}
-	return e.kept.edits(text), nil
+	return e.kept.Edits(), nil
 }
 
 // Apply is the text after edits that are sorted and do not overlap.
@@ -62,93 +62,5 @@ func Shift(edits []Edit, by int) []Edit {
 		out[i].Start += by
 		out[i].End += by
 	}
-	return out
-}
-
-// pieces are a text as parts of the original and new parts.
-type pieces []piece
-
-// piece is a part of the original, from start up to end, or new text.
-type piece struct {
-	start, end int
-	text       string
-	isNew      bool
-}
-
-func (p piece) size() int {
-	if p.isNew {
-		return len(p.text)
-	}
-	return p.end - p.start
-}
-
-func (p piece) cut(from, to int) piece {
-	if p.isNew {
-		return piece{text: p.text[from:to], isNew: true}
-	}
-	return piece{start: p.start + from, end: p.start + to}
-}
-
-func newPieces(size int) pieces { return pieces{{end: size}} }
-
-// replace does one edit of the text as it is by now.
-func (p pieces) replace(edit Edit) pieces {
-	var out pieces
-	add := func(one piece) {
-		if one.size() > 0 {
-			out = append(out, one)
-		}
-	}
-	at, done := 0, false
-	for _, one := range p {
-		end := at + one.size()
-		if before := min(end, edit.Start); before > at {
-			add(one.cut(0, before-at))
-		}
-		if !done && edit.Start <= end {
-			add(piece{text: edit.New, isNew: true})
-			done = true
-		}
-		if after := max(at, edit.End); after < end {
-			add(one.cut(after-at, one.size()))
-		}
-		at = end
-	}
-	if !done {
-		add(piece{text: edit.New, isNew: true})
-	}
-	return out
-}
-
-// edits are what makes the pieces of the original. Where new text begins or ends as what it replaces does, that stays.
-func (p pieces) edits(original []byte) []Edit {
-	var out []Edit
-	at := 0
-	var fresh string
-	flush := func(to int) {
-		if fresh == "" && at == to {
-			return
-		}
-		edit := Edit{Start: at, End: to, New: fresh}
-		for edit.Start < edit.End && edit.New != "" && original[edit.End-1] == edit.New[len(edit.New)-1] {
-			edit.End, edit.New = edit.End-1, edit.New[:len(edit.New)-1]
-		}
-		for edit.Start < edit.End && edit.New != "" && original[edit.Start] == edit.New[0] {
-			edit.Start, edit.New = edit.Start+1, edit.New[1:]
-		}
-		if edit.Start < edit.End || edit.New != "" {
-			out = append(out, edit)
-		}
-		fresh = ""
-	}
-	for _, one := range p {
-		if one.isNew {
-			fresh += one.text
-			continue
-		}
-		flush(one.start)
-		at = one.end
-	}
-	flush(len(original))
 	return out
 }

@@ -17,6 +17,7 @@ import (
 // file is a file that has fixes.
 type file struct {
 	original, content []byte
+	history           *fix.History
 	text              *manifest.Text
 }
 
@@ -28,7 +29,7 @@ func (r *run) file(name string) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", name, err)
 	}
-	f := &file{original: content, content: content, text: manifest.NewText(content)}
+	f := &file{original: content, content: content, history: fix.NewHistory(content), text: manifest.NewText(content)}
 	r.files[name] = f
 	return f, nil
 }
@@ -53,7 +54,7 @@ func (r *run) apply(ctx context.Context, batch []verdict.Decided) error {
 
 // attempt applies fixes of different policies; reason is why not all of them can be, and then none is.
 func (r *run) attempt(ctx context.Context, batch []verdict.Decided) (reason string, err error) {
-	now, changed, reason, err := r.edit(batch)
+	edits, changed, reason, err := r.edit(batch)
 	if err != nil || reason != "" {
 		return reason, err
 	}
@@ -76,9 +77,11 @@ func (r *run) attempt(ctx context.Context, batch []verdict.Decided) (reason stri
 		r.policies, r.snapshot, r.decided = old.policies, old.snapshot, old.decided
 		return proof.reason, nil
 	}
-	for name, content := range now {
+	for name, list := range edits {
 		f := r.files[name]
-		f.content, f.text = content, manifest.NewText(content)
+		f.history.Add(list)
+		f.content = fix.Apply(f.content, list)
+		f.text = manifest.NewText(f.content)
 	}
 	for i := range batch {
 		r.fixes[batch[i].Subject]++
@@ -101,8 +104,8 @@ type pair struct {
 }
 
 // edit writes the fixes into the files, and reads those again.
-func (r *run) edit(batch []verdict.Decided) (now map[string][]byte, changed []pair, reason string, err error) {
-	edits := map[string][]fix.Edit{}
+func (r *run) edit(batch []verdict.Decided) (edits map[string][]fix.Edit, changed []pair, reason string, err error) {
+	edits = map[string][]fix.Edit{}
 	for i := range batch {
 		d := &batch[i]
 		f, err := r.file(d.Source.File)
@@ -115,17 +118,15 @@ func (r *run) edit(batch []verdict.Decided) (now map[string][]byte, changed []pa
 		}
 		edits[d.Source.File] = append(edits[d.Source.File], more...)
 	}
-	now = map[string][]byte{}
 	for name, list := range edits {
 		slices.SortFunc(list, func(a, b fix.Edit) int { return a.Start - b.Start })
-		now[name] = fix.Apply(r.files[name].content, list)
-		pairs, err := r.reread(name, now[name])
+		pairs, err := r.reread(name, fix.Apply(r.files[name].content, list))
 		if err != nil {
 			return nil, nil, err.Error(), nil
 		}
 		changed = append(changed, pairs...)
 	}
-	return now, changed, "", nil
+	return edits, changed, "", nil
 }
 
 // errMoved is a file that is not read as it was.

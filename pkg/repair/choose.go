@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
 )
 
@@ -24,10 +26,10 @@ func identity(d *verdict.Decided) string {
 	return d.Rule + " " + d.Subject.String() + " " + string(patch)
 }
 
-// next is a fix for each policy that has one to be tried: those of the strictest level that there are, for each policy the
-// most severe one.
+// next are fixes to be tried together: of the strictest level that there is, the most severe first and those of most pods,
+// and none for pods that another one is for. One fix often makes others superfluous.
 func (r *run) next() []verdict.Decided {
-	best := map[finding.Subject]*verdict.Decided{}
+	var all []*verdict.Decided
 	for i := range r.decided {
 		d := &r.decided[i]
 		if !r.isCandidate(d) {
@@ -40,25 +42,35 @@ func (r *run) next() []verdict.Decided {
 			r.tried[identity(d)] = reason
 			continue
 		}
-		if old := best[d.Subject]; old == nil || before(d, old) {
-			best[d.Subject] = d
-		}
+		all = append(all, d)
 	}
+	slices.SortStableFunc(all, func(a, b *verdict.Decided) int {
+		return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Pods, a.Pods))
+	})
+	policies := map[finding.Subject]*model.Policy{}
+	for _, p := range r.policies {
+		policies[p.Subject()] = p
+	}
+	view := reach.NewView(r.snapshot)
 	var out []verdict.Decided
-	for _, d := range best {
-		switch {
-		case len(out) == 0 || d.Level < out[0].Level:
-			out = []verdict.Decided{*d}
-		case d.Level == out[0].Level:
+	chosen := map[string][]*model.Policy{}
+	for _, d := range all {
+		p := policies[d.Subject]
+		if p == nil || len(out) > 0 && d.Level != out[0].Level {
+			continue
+		}
+		overlaps := func(o *model.Policy) bool { return o == p || selectsSome(view, o, p) || selectsSome(view, p, o) }
+		if !slices.ContainsFunc(chosen[p.Namespace], overlaps) {
 			out = append(out, *d)
+			chosen[p.Namespace] = append(chosen[p.Namespace], p)
 		}
 	}
-	slices.SortFunc(out, func(a, b verdict.Decided) int { return finding.Compare(a.Finding, b.Finding) })
 	return out
 }
 
-func before(a, b *verdict.Decided) bool {
-	return cmp.Or(cmp.Compare(a.Level, b.Level), cmp.Compare(b.Severity, a.Severity), finding.Compare(a.Finding, b.Finding)) < 0
+// selectsSome is whether the policy selects some of the pods that the other one is judged by.
+func selectsSome(view *reach.View, p, other *model.Policy) bool {
+	return slices.ContainsFunc(view.Select(other).Classes, func(c *model.PodClass) bool { return p.PodSelector.Matches(c.Labels) })
 }
 
 // refusal is why the fix cannot be tried; empty if it can.

@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/fix"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
@@ -47,6 +48,7 @@ type Result struct {
 type File struct {
 	Name     string
 	Old, New []byte
+	Edits    []fix.Edit // of Old
 }
 
 // Fixed is a finding whose fix was applied.
@@ -115,7 +117,7 @@ func (r *run) result() *Result {
 	}
 	for _, name := range r.input.Files {
 		if f := r.files[name]; f != nil && string(f.original) != string(f.content) {
-			out.Files = append(out.Files, File{name, f.original, f.content})
+			out.Files = append(out.Files, File{name, f.original, f.content, f.history.Edits()})
 		}
 	}
 	return out
