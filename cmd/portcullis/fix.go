@@ -33,8 +33,8 @@ func (p program) fixCommand() *cobra.Command {
 files it makes one YAML stream. Comments, the order of fields and the formatting of what is not fixed stay as they are.
 
 A fix is kept only if judging the whole input again proves it: the finding is gone, there is no new one of the same or a
-stricter level, and nothing is open that was closed, unless opening is what the fix is for, as with DNS. What was fixed, what
-could not be and why, and what is left to fix by hand is told on standard error.
+stricter level, and nothing is open that was closed, unless opening is what the fix is for, as with DNS. What was fixed and
+what that closes and opens, what could not be fixed and why, and what is left to fix by hand is told on standard error.
 
 Findings that deny or warn are fixed. Exempt and provisional ones are left alone, and so are those of severity info unless
 --rule names their rule. A file with problems is not changed.
@@ -158,7 +158,7 @@ func (p program) tellFixes(r *repair.Result, o fixOptions) {
 	skipped := map[string]bool{}
 	for _, f := range r.Fixed {
 		p.tell("%s: fixed %s: %s", f.Source.File, what(&f.Decided, false), f.Message)
-		for _, line := range f.Opens {
+		for _, line := range f.Effects {
 			p.tell("  %s", line)
 		}
 	}

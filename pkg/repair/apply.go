@@ -85,7 +85,7 @@ func (r *run) attempt(ctx context.Context, batch []verdict.Decided) (reason stri
 	}
 	for i := range batch {
 		r.fixes[batch[i].Subject]++
-		r.fixed = append(r.fixed, Fixed{batch[i], proof.opens[batch[i].Subject]})
+		r.fixed = append(r.fixed, Fixed{batch[i], proof.effects[batch[i].Subject]})
 	}
 	return "", nil
 }

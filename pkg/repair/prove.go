@@ -3,7 +3,6 @@ package repair
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -13,8 +12,8 @@ import (
 
 // proof is what a new judgement says of fixes.
 type proof struct {
-	reason string // why they do not hold; empty if they do
-	opens  map[finding.Subject][]string
+	reason  string // why they do not hold; empty if they do
+	effects map[finding.Subject][]string
 }
 
 // group is a rule's findings in one object.
@@ -67,7 +66,7 @@ func isNew(d *verdict.Decided, was, is map[group][]finding.Finding, level findin
 // proveClosed looks at what the changed policies allow.
 func (r *run) proveClosed(old state, batch []verdict.Decided, changed []pair) proof {
 	before, after := reach.NewView(old.snapshot), reach.NewView(r.snapshot)
-	out := proof{opens: map[finding.Subject][]string{}}
+	out := proof{effects: map[finding.Subject][]string{}}
 	bySubject := map[finding.Subject]pair{}
 	for _, p := range changed {
 		bySubject[p.now.Subject()] = p
@@ -78,21 +77,22 @@ func (r *run) proveClosed(old state, batch []verdict.Decided, changed []pair) pr
 		if !found {
 			return proof{reason: errMoved.Error()}
 		}
-		if r.MayOpen(d.Rule) {
-			deltas, _ := reach.Deltas(before, after, model.Change{Operation: model.Update, OldPolicy: p.old, NewPolicy: p.now}, mostOpens)
-			for _, one := range deltas {
-				if text := one.String(); strings.HasPrefix(text, "opens") {
-					out.opens[d.Subject] = append(out.opens[d.Subject], text)
-				}
+		if !r.MayOpen(d.Rule) {
+			if opened := reach.Opened(before, after, p.old, p.now); opened != "" {
+				return proof{reason: "it would open " + opened}
 			}
-			continue
 		}
-		if opened := reach.Opened(before, after, p.old, p.now); opened != "" {
-			return proof{reason: "it would open " + opened}
+		deltas, more := reach.Deltas(before, after, model.Change{Operation: model.Update, OldPolicy: p.old, NewPolicy: p.now}, mostEffects)
+		for i, one := range deltas {
+			text := one.String()
+			if i == len(deltas)-1 && more > 0 {
+				text += fmt.Sprintf(", and %d more", more)
+			}
+			out.effects[d.Subject] = append(out.effects[d.Subject], text)
 		}
 	}
 	return out
 }
 
-// mostOpens is how many lines tell what a fix opens.
-const mostOpens = 3
+// mostEffects is how many lines tell what a fix closes and opens.
+const mostEffects = 3

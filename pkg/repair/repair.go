@@ -54,8 +54,8 @@ type File struct {
 // Fixed is a finding whose fix was applied.
 type Fixed struct {
 	verdict.Decided
-	// Opens tells what the fix opens: "opens: shop/web → kube-system/kube-dns UDP/53 (3 pods)".
-	Opens []string
+	// Effects tell what the fix closes and opens for the pods that there are: "closes: * → shop/web TCP/9090 (3 pods)".
+	Effects []string
 }
 
 // Skipped is a finding whose fix was not applied, and why, in words that follow "not fixed: ".

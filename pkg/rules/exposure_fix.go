@@ -123,12 +123,14 @@ func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch [
 		if !short {
 			return nil, kept, false
 		}
-		added = append(rules, added...)
 		at := fmt.Sprintf("/spec/ingress/%d", c.rule)
 		switch {
 		case r.AllPeers():
 			// Peers outside of the cluster aside, "every peer" is kept for the pods of the policy's own namespace.
 			patch = append(patch, finding.PatchOp{Op: "add", Path: at + "/from", Value: []map[string]any{{"podSelector": map[string]any{}}}})
+		case len(c.peers) == len(r.Peers) && len(rules) > 0:
+			patch = append(patch, finding.PatchOp{Op: "replace", Path: at, Value: rules[0]})
+			rules = rules[1:]
 		case len(c.peers) == len(r.Peers):
 			patch = append(patch, finding.PatchOp{Op: "remove", Path: at})
 		default:
@@ -136,6 +138,7 @@ func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch [
 				patch = append(patch, finding.PatchOp{Op: "remove", Path: fmt.Sprintf("%s/from/%d", at, k)})
 			}
 		}
+		added = append(rules, added...)
 	}
 	for i := range added {
 		patch = append(patch, finding.PatchOp{Op: "add", Path: "/spec/ingress/-", Value: added[i]})
