@@ -65,7 +65,7 @@ func moved(text string, by int) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		switch {
-		case out.Len() == 0 || strings.TrimSpace(line) == "":
+		case out.Len() == 0 || strings.Trim(line, "\r\n") == "":
 		case by > 0:
 			line = spaces(by) + line
 		default:

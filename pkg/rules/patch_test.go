@@ -13,16 +13,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/portcullis-dev/portcullis/pkg/engine"
 	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/fix"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/mutate"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/rules"
+	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
 )
 
 func compact(value any) string {
@@ -73,9 +76,14 @@ func (f *fixture) provePatch(t *testing.T, found *finding.Finding) {
 		}
 	}
 	require.NotNil(t, change.NewPolicy, "%s: a patch is on a policy", f.path)
-	object := f.object(t, found.Subject)
-	patched, err := mutate.Apply(object, found.Patch)
+	text, err := os.ReadFile(f.path)
+	require.NoError(t, err)
+	patched, err := mutate.Apply(f.object(t, text, found.Subject), found.Patch)
 	require.NoError(t, err, "%s: %s", f.path, compact(found.Patch))
+	edits, err := manifest.NewText(text).Edits(found)
+	require.NoError(t, err, "%s: %s", f.path, compact(found.Patch))
+	written := f.object(t, fix.Apply(text, edits), found.Subject)
+	assert.True(t, equality.Semantic.DeepEqual(patched, written), "%s: the patch as text makes %s of it, not %s", f.path, compact(written), compact(patched))
 	authored := change.NewPolicy.Authored
 	if strings.Contains(compact(found.Patch), "/spec/policyTypes") {
 		authored.PolicyTypes = true
@@ -127,11 +135,9 @@ func (f *fixture) proveClosed(t *testing.T, id string, old, now *reach.View) {
 	}
 }
 
-// object is the NetworkPolicy as it is written in the file.
-func (f *fixture) object(t *testing.T, s finding.Subject) *networkingv1.NetworkPolicy {
+// object is the NetworkPolicy as it is written in the text.
+func (f *fixture) object(t *testing.T, text []byte, s finding.Subject) *networkingv1.NetworkPolicy {
 	t.Helper()
-	text, err := os.ReadFile(f.path)
-	require.NoError(t, err)
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	for {
 		document, err := documents.Read()
