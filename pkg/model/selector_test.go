@@ -165,3 +165,15 @@ func TestManyValuesGiveAtMost64Examples(t *testing.T) {
 	assert.Len(t, examples, 64)
 	assert.False(t, slices.ContainsFunc(examples, func(e map[string]string) bool { return !compiled.Matches(e) }))
 }
+
+func TestASelectorWrittenAsAnObjectIsTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := compile(t, drawSelector(t))
+		written := s.LabelSelector()
+		again := compile(t, written)
+		assert.True(t, s.Equal(&again), "%s is written as %v", s.String(), written)
+		for _, labels := range universe() {
+			assert.Equal(t, s.Matches(labels), again.Matches(labels), "%s: %v", s.String(), labels)
+		}
+	})
+}
