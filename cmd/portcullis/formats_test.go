@@ -188,6 +188,10 @@ func TestTheShellCompletes(t *testing.T) {
 		{"rules unsure ", nil, noFiles},
 		{"rules -o ", []string{"text", "json", "markdown"}, noFiles},
 		{"check-config ", []string{"yaml", "yml", "json"}, byExtension},
+		{"serve ", nil, noFiles},
+		{"serve --mode ", []string{"enforce", "audit"}, noFiles},
+		{"serve --snapshot ", nil, "16"},
+		{"version ", nil, noFiles},
 		{"check-config -o ", []string{"text", "yaml"}, noFiles},
 	} {
 		got, directive := completions(t, strings.Split(c.line, " ")...)
@@ -203,7 +207,7 @@ func TestEveryChoiceIsCompleted(t *testing.T) {
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if f.Name == "output" || f.Name == "level" || f.Name == "fail-on" {
+			if slices.Contains([]string{"output", "level", "fail-on", "mode", "cert-source", "log-format"}, f.Name) {
 				_, completed := c.GetFlagCompletionFunc(f.Name)
 				assert.True(t, completed, "--%s of %s has no completions: add it by choice", f.Name, c.CommandPath())
 			}

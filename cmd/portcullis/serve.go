@@ -36,7 +36,8 @@ taken for its state.`,
 		Example: `  portcullis serve --kubeconfig ~/.kube/config --register
   portcullis serve --snapshot manifests/
   portcullis serve --config guard.yaml --mode audit`,
-		Args: arguments(0, 0, "no arguments"),
+		Args:              arguments(0, 0, "no arguments"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := p.prepareServe(&o, command.Flags().Changed); err != nil {
 				return err
@@ -49,7 +50,7 @@ taken for its state.`,
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&o.ConfigFile, "config", "", "configuration `FILE`, read again when it changes; the defaults without it")
-	flags.StringVar(&o.mode, "mode", "", "enforce, or audit for a dry run of the whole cluster, whatever the configuration says")
+	choice(command, &o.mode, "mode", "", "", "enforce, or audit for a dry run of the whole cluster, whatever the configuration says", "enforce", "audit")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` of the cluster; without it, in a cluster that cluster, and else as for kubectl")
 	flags.StringVar(&o.Snapshot, "snapshot", "", "take the manifests in `DIR` for the cluster's state, read again when they change")
 	flags.StringVar(&o.BindAddress, "bind-address", ":9443", "where reviews are answered")
@@ -60,7 +61,9 @@ taken for its state.`,
 	flags.BoolVar(&o.Register, "register", false, "for development: register the webhooks at the start, and remove them at the end")
 	flags.StringVar(&o.WebhookURL, "webhook-url", "", "`URL` at which the API server is to ask, with --register; https://127.0.0.1 with the port of --bind-address without it")
 	o.certificateFlags(command)
-	flags.StringVar(&o.logFormat, "log-format", "json", "json or text")
+	choice(command, &o.logFormat, "log-format", "", "json", "json or text", "json", "text")
+	_ = cobra.MarkFlagFilename(flags, "config", "yaml", "yml", "json")
+	_ = cobra.MarkFlagDirname(flags, "snapshot")
 	return command
 }
 
