@@ -8,7 +8,7 @@ FUZZTIME     = 30s
 COUNT        = 6
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test run build control-plane generate manifests image verify lint bench bench-webhook bench-memory oracle fuzz new-rule clean
+.PHONY: help demo test run build control-plane generate manifests image verify lint bench bench-webhook bench-memory oracle mutants fuzz new-rule clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-memory: ## measure the memory of 100,000 pods and 10,000 policies
 oracle: ## compare a million connections with the brute-force evaluator, and 100,000 with Cyclonus
 	go test ./test/oracle -run TestReachAgreesWithOracle -timeout 60m -oracle.connections=1000000
 	go test -C test/cyclonus . -v -timeout 60m -cyclonus.connections=100000
+
+mutants: ## change the engine's core in small ways, and tell which changes no test notices (an hour; TARGET=netset for one part)
+	go run ./hack/mutate $(if $(TARGET),-target $(TARGET))
 
 fuzz: ## fuzz each target for FUZZTIME
 	@set -e; for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \

@@ -77,6 +77,7 @@ func (x *explainer) change() (*Change, string) {
 		return nil, "No change of a NetworkPolicy would allow all of this."
 	}
 	world, out := x.view.World(), &Change{}
+	var namespaces []string
 	for _, n := range x.needs() {
 		best, ok := x.best(world, &n)
 		if !ok {
@@ -84,6 +85,7 @@ func (x *explainer) change() (*Change, string) {
 		}
 		world = world.With(best.change)
 		out.Steps = append(out.Steps, best.step)
+		namespaces = append(namespaces, n.namespace)
 	}
 	after := &explainer{view: reach.NewView(world)}
 	for i := range x.pairs {
@@ -92,7 +94,7 @@ func (x *explainer) change() (*Change, string) {
 			return nil, "No single change of a NetworkPolicy is sure to allow this."
 		}
 	}
-	out.Opens = opened(x.view, after.view)
+	out.Opens = opened(x.view, after.view, slices.Compact(namespaces))
 	return out, ""
 }
 

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"math/big"
+	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
@@ -27,33 +28,41 @@ func opens(before, after *reach.View, d model.Direction, p *model.Policy) float6
 	return total
 }
 
-// opened are the connections that after allows and before does not.
-func opened(before, after *reach.View) []Opened {
+// opened are the connections that after allows and before does not; policies differ in the namespaces only.
+func opened(before, after *reach.View, namespaces []string) []Opened {
+	var out []Opened
 	var all []*model.PodClass
 	for ns := range after.World().Namespaces() {
 		all = append(all, ns.Classes...)
 	}
-	changed := map[*model.PodClass][2]bool{}
-	for _, c := range all {
-		for _, d := range model.Directions {
-			if !samePolicies(before.Isolating(c, d), after.Isolating(c, d)) {
-				marks := changed[c]
-				marks[d] = true
-				changed[c] = marks
-			}
-		}
-	}
-	var out []Opened
-	for _, from := range all {
-		for _, to := range all {
-			if changed[from][model.Egress] || changed[to][model.Ingress] {
-				out = append(out, openedPods(before, after, from, to)...)
+	changed := [2]map[*model.PodClass]bool{}
+	for _, d := range model.Directions {
+		changed[d] = map[*model.PodClass]bool{}
+		for _, ns := range namespaces {
+			for _, c := range after.World().NamespaceOrImplied(ns).Classes {
+				if !slices.Equal(before.Isolating(c, d), after.Isolating(c, d)) {
+					changed[d][c] = true
+				}
 			}
 		}
 	}
 	for _, c := range all {
+		if changed[model.Egress][c] {
+			for _, to := range all {
+				out = append(out, openedPods(before, after, c, to)...)
+			}
+		}
+		if changed[model.Ingress][c] {
+			for _, from := range all {
+				if !changed[model.Egress][from] {
+					out = append(out, openedPods(before, after, from, c)...)
+				}
+			}
+		}
+	}
+	for _, c := range all {
 		for _, d := range model.Directions {
-			if changed[c][d] {
+			if changed[d][c] {
 				out = append(out, openedOutside(c, d, after.External(c, d).Minus(before.External(c, d)))...)
 			}
 		}
@@ -97,18 +106,6 @@ func between(v *reach.View, from, to reach.Endpoint) (out reach.Ports) {
 		out.Some = out.Some.Union(egress.Some.Intersect(ingress.Some))
 	}
 	return out
-}
-
-func samePolicies(a, b []*model.Policy) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // openedOutside are the connections of a class with addresses.
