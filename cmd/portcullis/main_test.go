@@ -324,6 +324,30 @@ func TestTheRulesAreListedAndExplained(t *testing.T) {
 	assert.Equal(t, "unsure", one["id"])
 }
 
+func TestCustomRulesAreListedExplainedAndReferredTo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "guard.yaml")
+	text := "rules: {open-rule: off, no-egress: off, unsure: {level: restricted}}\ncustomRules:\n- {id: acme-owner, level: baseline, message: Nobody owns it, fix: Label it, expression: has(object.metadata.labels)}\n"
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	assert.Equal(t, "RULE        LEVEL       SEVERITY  FINDS\nacme-owner  baseline    medium    Nobody owns it\nunlabelled  restricted  low       A title\nunsure      restricted  info      A title\n",
+		try(t, "rules", "--config", file).out)
+	explained := try(t, "rules", "acme-owner", "--config", file).out
+	assert.Contains(t, explained, "NetworkPolicies that are created or are changed and for which this is false: `has(object.metadata.labels)`")
+	assert.NotContains(t, explained, "Bad\n")
+	assert.NotContains(t, try(t, "rules", "acme-owner", "--config", file, "-o", "markdown").out, "## Bad")
+	assert.Equal(t, "Error: there is no rule \"acme-ownr\": did you mean acme-owner?\n", try(t, "rules", "acme-ownr", "--config", file).err)
+
+	input := policy("a", open)
+	found := command{args: []string{"check", "--config", file}, stdin: &input}.run(t)
+	assert.Equal(t, exitFindings, found.code)
+	assert.Contains(t, found.out, "DENY acme-owner (baseline, medium) at stdin:")
+	assert.Contains(t, found.out, "Nobody owns it")
+
+	require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(text, "has(object", "has(objct")), 0o644))
+	bad := try(t, "check-config", file)
+	assert.Equal(t, exitBadInput, bad.code)
+	assert.Equal(t, file+":3: customRules[0].expression: line 1, column 5: there is no objct: did you mean object?\n", bad.err)
+}
+
 func TestAConfigurationIsCheckedAndShownWithItsDefaults(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "guard.yaml")

@@ -77,23 +77,40 @@ func (c *Compiler) Compile(s Spec, at *field.Path) (Rule, field.ErrorList) {
 
 // doc is what a person may read of the rule.
 func (s *Spec) doc() rule.Doc {
-	operations := make([]string, len(s.Operations))
-	for i, o := range s.Operations {
-		operations[i] = o.String()
-	}
 	remedy := s.Fix
 	if remedy == "" {
 		remedy = "Change the object so that the expression is true."
 	}
 	return rule.Doc{
 		Title: s.Message,
-		Why:   "It is a rule of this configuration.",
-		Finds: fmt.Sprintf("What is written by %s and for which the expression is false: %s", strings.Join(operations, ", "), strings.TrimSpace(s.Expression)),
+		Why:   "The configuration asks for it.",
+		Finds: fmt.Sprintf("%s that %s and for which this is false: `%s`", s.things(), s.verbs(), strings.TrimSpace(s.Expression)),
 		References: []rule.Reference{{
 			Title: "Kubernetes: Common Expression Language", URL: "https://kubernetes.io/docs/reference/using-api/cel/",
 		}},
 		Remedy: remedy,
 	}
+}
+
+// things are the subjects, for a sentence.
+func (s *Spec) things() string {
+	words := make([]string, len(s.Subjects))
+	for i, kind := range s.Subjects {
+		words[i] = kind + "s"
+		if kind == finding.KindNetworkPolicy {
+			words[i] = "NetworkPolicies"
+		}
+	}
+	return strings.Join(words, " and ")
+}
+
+// verbs are the operations, for a sentence.
+func (s *Spec) verbs() string {
+	var words []string
+	for _, o := range s.Operations {
+		words = append(words, map[model.Operation]string{model.Create: "are created", model.Update: "are changed", model.Delete: "are deleted"}[o])
+	}
+	return strings.Join(words, " or ")
 }
 
 // judges says whether the rule is about the operation.

@@ -2,6 +2,7 @@ package celrule
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/library"
 
-	"github.com/portcullis-dev/portcullis/pkg/finding"
+	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
 // An expression may cost as much as the API server lets one cost:
@@ -30,23 +31,25 @@ type Compiler struct {
 	environments map[string]*cel.Env // by kind of subject
 }
 
-// NewCompiler prepares what rules are compiled by. An error is a fault of the program.
-func NewCompiler() (*Compiler, error) {
-	c := &Compiler{environments: map[string]*cel.Env{}}
-	for _, kind := range []string{finding.KindNetworkPolicy, finding.KindNamespace} {
-		env, err := newEnvironment(kind)
-		if err != nil {
-			return nil, err
-		}
-		c.environments[kind] = env
+// NewCompiler makes a compiler.
+func NewCompiler() *Compiler { return &Compiler{environments: map[string]*cel.Env{}} }
+
+// environment is what expressions about a kind of subject are compiled by. An error is a fault of the program.
+func (c *Compiler) environment(kind string) (*cel.Env, error) {
+	if env := c.environments[kind]; env != nil {
+		return env, nil
 	}
-	return c, nil
+	env, err := newEnvironment(kind)
+	c.environments[kind] = env
+	return env, err
 }
 
 // program is an expression, ready to be evaluated.
 type program struct {
 	cel.Program
 	variables []string // that it mentions
+	// directions are those of reach that it looks at.
+	directions [2]bool
 }
 
 func (p *program) mentions(variable string) bool {
@@ -68,12 +71,15 @@ func (c *Compiler) program(kind, expression string, want result, at *field.Path)
 	fail := func(format string, args ...any) (*program, field.ErrorList) {
 		return nil, field.ErrorList{field.Forbidden(at, fmt.Sprintf(format, args...))}
 	}
-	env := c.environments[kind]
+	env, err := c.environment(kind)
+	if err != nil {
+		return nil, field.ErrorList{field.InternalError(at, err)}
+	}
 	ast, issues := env.Compile(expression)
 	if issues.Err() != nil {
 		var errs field.ErrorList
 		for _, e := range issues.Errors() {
-			errs = append(errs, field.Forbidden(at, position(e.Location.Line(), e.Location.Column())+oneLine(e.Message)))
+			errs = append(errs, field.Forbidden(at, position(e.Location.Line(), e.Location.Column())+words(e.Message, kind)))
 		}
 		return nil, errs
 	}
@@ -94,7 +100,9 @@ func (c *Compiler) program(kind, expression string, want result, at *field.Path)
 	if err != nil {
 		return fail("cannot be compiled: %s", oneLine(err.Error()))
 	}
-	return &program{Program: compiled, variables: variablesOf(ast)}, nil
+	out := &program{Program: compiled}
+	out.look(ast)
+	return out, nil
 }
 
 // position says where in the expression, counted from 1: "line 2, column 7: ".
@@ -105,17 +113,38 @@ func position(line, column int) string {
 	return fmt.Sprintf("line %d, column %d: ", line, column+1)
 }
 
+var undeclared = regexp.MustCompile(`^undeclared reference to '([^']+)' \(in container ''\)$`)
+
+// words are the message of the CEL compiler, and what was probably meant.
+func words(message, kind string) string {
+	name := undeclared.FindStringSubmatch(message)
+	if name == nil {
+		return oneLine(message)
+	}
+	out := "there is no " + name[1]
+	if near, ok := model.Nearest(name[1], variablesOf(kind)); ok {
+		return fmt.Sprintf("%s: did you mean %s?", out, near)
+	}
+	return fmt.Sprintf("%s here: known are %s", out, strings.Join(variablesOf(kind), ", "))
+}
+
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// variablesOf are the variables that an expression mentions.
-func variablesOf(ast *cel.Ast) []string {
-	var out []string
+// look notes what the expression looks at.
+func (p *program) look(ast *cel.Ast) {
 	celast.PostOrderVisit(ast.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		if e.Kind() == celast.IdentKind && !slices.Contains(out, e.AsIdent()) {
-			out = append(out, e.AsIdent())
+		switch e.Kind() {
+		case celast.IdentKind:
+			if !slices.Contains(p.variables, e.AsIdent()) {
+				p.variables = append(p.variables, e.AsIdent())
+			}
+		case celast.SelectKind:
+			for _, d := range model.Directions {
+				of := e.AsSelect().Operand()
+				p.directions[d] = p.directions[d] || of.Kind() == celast.IdentKind && of.AsIdent() == varReach && e.AsSelect().FieldName() == d.Field()
+			}
 		}
 	}))
-	return out
 }
 
 // literals checks what is written as a literal where a function takes CIDRs or ports.

@@ -110,6 +110,15 @@ func reachType() *apiservercel.DeclType {
 	return structure("portcullis.Reach", members{"ingress": direction, "egress": direction})
 }
 
+// variablesOf are the names of the variables of rules about a kind of subject.
+func variablesOf(kind string) []string {
+	all := []string{varObject, varOldObject, varNamespaceObject, varRequest}
+	if kind == finding.KindNetworkPolicy {
+		all = append(all, varReach, varPods)
+	}
+	return all
+}
+
 // newEnvironment is the language of rules about a kind of subject: that of the API server, with its libraries, and what is
 // declared here.
 func newEnvironment(kind string) (*cel.Env, error) {

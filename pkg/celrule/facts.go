@@ -30,13 +30,11 @@ import (
 // most is how many entries a list of pods or namespaces has. Beyond, the list is an error, and the rule undetermined.
 const most = 5000
 
-// facts computes the facts of one evaluation.
+// facts computes the facts of one review.
 type facts struct {
 	world  *model.Snapshot
 	view   *reach.View
 	policy *model.Policy
-	// asked are the directions whose facts the expression came to.
-	asked [2]bool
 
 	outside [2]*netset.Conns // what external has computed
 }
@@ -44,10 +42,7 @@ type facts struct {
 func (f *facts) reach() ref.Val {
 	out := lazy.NewMapValue(types.NewObjectType("portcullis.Reach"))
 	for _, d := range model.Directions {
-		out.Append(d.Field(), func(*lazy.MapValue) ref.Val {
-			f.asked[d] = true
-			return f.direction(d)
-		})
+		out.Append(d.Field(), func(*lazy.MapValue) ref.Val { return f.direction(d) })
 	}
 	return out
 }

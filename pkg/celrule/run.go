@@ -40,7 +40,7 @@ func (c *custom) run(p *rule.Pass) {
 	if !c.judges(p.Change.Operation) {
 		return
 	}
-	in := newInput(p)
+	in := inputOf(p)
 	programs := c.programs[in.kind]
 	out, _, err := programs.expression.Eval(in)
 	switch {
@@ -54,9 +54,12 @@ func (c *custom) run(p *rule.Pass) {
 	if c.Path != "" {
 		at = field.NewPath(c.Path)
 	}
-	covered := in.extent()
-	b := p.Report(at, finding.Witness{}, "%s", c.message(programs.message, in)).Fix(c.Fix).Covers(covered...)
-	if in.policy != nil && in.counted {
+	b := p.Report(at, finding.Witness{}, "%s", c.message(programs.message, in)).Fix(c.Fix)
+	if in.policy == nil {
+		return
+	}
+	b.Covers(in.extent(programs.expression.directions)...)
+	if programs.expression.mentions(varReach) || programs.expression.mentions(varPods) {
 		b.Pods(in.view.Select(in.policy).Pods())
 	}
 }
@@ -78,16 +81,28 @@ func (c *custom) message(expression *program, in *input) string {
 	return said
 }
 
-// input is the variables of one evaluation. They are made when the expression comes to them.
+// input is the variables of one review, for all custom rules. They are made when an expression comes to them.
 type input struct {
 	facts
-	kind    string
-	change  *model.Change
-	made    map[string]any
-	counted bool // the expression came to facts about pods
+	kind   string
+	change *model.Change
+	made   map[string]any
 }
 
 var _ cel.Activation = (*input)(nil)
+
+// inputOf is the input of the review that the pass belongs to.
+func inputOf(p *rule.Pass) *input {
+	if p.Memo == nil {
+		return newInput(p)
+	}
+	if in, made := (*p.Memo).(*input); made {
+		return in
+	}
+	in := newInput(p)
+	*p.Memo = in
+	return in
+}
 
 func newInput(p *rule.Pass) *input {
 	in := &input{change: &p.Change, kind: finding.KindNamespace, made: map[string]any{}}
@@ -136,10 +151,8 @@ func (in *input) variable(name string) any {
 	case varRequest:
 		return in.request()
 	case varReach:
-		in.counted = true
 		return in.reach()
 	case varPods:
-		in.counted = true
 		return in.pods()
 	}
 	return nil
@@ -180,12 +193,12 @@ func (in *input) request() ref.Val {
 	return out
 }
 
-// extent is what a finding covers, for the ratchet: of the directions that the expression looked at, what the policy allows.
-// Where it looked at none, findings are compared by their paths.
-func (in *input) extent() []finding.Part {
+// extent is what a finding covers, for the ratchet: what the policy allows in the directions that the expression looks at.
+// Where it looks at none, findings are compared by their paths.
+func (in *input) extent(directions [2]bool) []finding.Part {
 	var out []finding.Part
 	for _, d := range model.Directions {
-		if !in.asked[d] {
+		if !directions[d] {
 			continue
 		}
 		for _, c := range in.view.Select(in.policy).Classes {

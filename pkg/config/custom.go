@@ -128,10 +128,7 @@ func compileCustomRules(rules []CustomRule, cat *rule.Catalogue, bad map[string]
 	if len(rules) == 0 || len(rules) > mostCustomRules {
 		return nil, nil
 	}
-	compiler, err := celrule.NewCompiler()
-	if err != nil {
-		return nil, field.ErrorList{field.InternalError(field.NewPath("customRules"), err)}
-	}
+	compiler := celrule.NewCompiler()
 	var out []celrule.Rule
 	var all field.ErrorList
 	for i := range rules {

@@ -50,13 +50,17 @@ func (e *Engine) Review(prior *model.Snapshot, c model.Change) *Review {
 		after = reach.NewView(prior.With(c))
 	}
 	kind := subjectKind(c)
+	var memo *any
+	if len(e.custom) > 0 {
+		memo = new(any)
+	}
 	var out []finding.Finding
 	for i := range e.rules {
 		if !slices.Contains(e.rules[i].Subjects, kind) {
 			continue
 		}
 		pass := rule.NewPass(e.rules[i], c, before, after)
-		pass.CustomRules = e.custom
+		pass.CustomRules, pass.Memo = e.custom, memo
 		e.rules[i].Run(pass)
 		out = append(out, located(pass.Findings(), c)...)
 	}

@@ -65,6 +65,9 @@ func RuleText(w io.Writer, r *rule.Rule, width int) error {
 		}
 	}
 	code := func(title, text string) {
+		if text == "" {
+			return // a custom rule has no examples
+		}
 		t.out.WriteString("\n" + title + "\n")
 		for line := range strings.Lines(strings.TrimSpace(text) + "\n") {
 			t.out.WriteString("  " + line)
@@ -94,9 +97,13 @@ func RuleMarkdown(w io.Writer, r *rule.Rule) error {
 			fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", p.Name, p.Default, cell(p.Description))
 		}
 	}
-	fmt.Fprintf(&b, "\n## Bad\n\n```yaml\n%s\n```\n", strings.TrimSpace(r.Doc.Bad))
-	fmt.Fprintf(&b, "\n## Good\n\n```yaml\n%s\n```\n", strings.TrimSpace(r.Doc.Good))
-	fmt.Fprintf(&b, "\n## Switching it off\n\nIn the configuration, for every namespace:\n\n```yaml\nrules:\n  %s: off\n```\n", r.ID)
+	if !r.Custom {
+		fmt.Fprintf(&b, "\n## Bad\n\n```yaml\n%s\n```\n", strings.TrimSpace(r.Doc.Bad))
+		fmt.Fprintf(&b, "\n## Good\n\n```yaml\n%s\n```\n", strings.TrimSpace(r.Doc.Good))
+		fmt.Fprintf(&b, "\n## Switching it off\n\nIn the configuration, for every namespace:\n\n```yaml\nrules:\n  %s: off\n```\n", r.ID)
+	} else {
+		b.WriteString("\n## Switching it off\n\nFor every namespace, by taking it off `customRules` in the configuration.\n")
+	}
 	if slices.Contains(r.Subjects, finding.KindNetworkPolicy) {
 		fmt.Fprintf(&b, "\nOn one policy, by whoever may `exempt` `networkpolicies` in the API group `portcullis.dev`:\n\n"+
 			"```yaml\nmetadata:\n  annotations:\n    portcullis.dev/exempt: %s\n    portcullis.dev/exempt-reason: the reason, in words\n```\n", r.ID)

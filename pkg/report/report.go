@@ -69,6 +69,8 @@ type Finding struct {
 	Pods      int               `json:"pods"`
 	Patch     []finding.PatchOp `json:"patch,omitempty"`
 	Source    *finding.Source   `json:"source,omitempty"`
+	// Custom is whether the rule is one of the configuration.
+	Custom bool `json:"-"`
 	// ExemptReason is why an exempt finding is, for people, and ExemptInSource whether the policy's own annotation says so.
 	ExemptReason   string `json:"-"`
 	ExemptInSource bool   `json:"-"`
@@ -154,7 +156,7 @@ func FromDecided(scope Scope, decided []verdict.Decided, problems []Problem) *Re
 func fromDecided(d *verdict.Decided) Finding {
 	out := Finding{
 		Rule: d.Rule, Level: d.Level, Severity: d.Severity, Action: d.Action, WouldDeny: d.WouldDeny, Subject: d.Subject, Path: d.Path,
-		Message: d.Message, Fix: d.Fix, Pods: d.Pods, Patch: d.Patch, ExemptReason: d.ExemptReason, ExemptInSource: d.ExemptInSource,
+		Message: d.Message, Fix: d.Fix, Pods: d.Pods, Patch: d.Patch, Custom: d.Custom, ExemptReason: d.ExemptReason, ExemptInSource: d.ExemptInSource,
 	}
 	if !d.Witness.IsZero() {
 		witness := d.Witness

@@ -211,15 +211,20 @@ func (t *textWriter) count(r *Report) {
 
 // next says what to do now.
 func (t *textWriter) next(r *Report) {
-	worst := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Action == verdict.ActionDeny })
+	first := func(a verdict.Action, custom bool) int {
+		return slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Action == a && f.Custom == custom })
+	}
+	worst := first(verdict.ActionDeny, false)
 	if worst < 0 {
-		worst = slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Action == verdict.ActionWarn })
+		worst = first(verdict.ActionWarn, false)
 	}
 	switch {
 	case len(r.Problems) > 0:
 		t.out.WriteString("Next: mend the problems listed with file and line, since what is wrong there may hide more, and check again.\n")
 	case worst >= 0:
 		fmt.Fprintf(&t.out, "Next: apply the fixes and check again. Why a rule is there, and how to meet it: portcullis rules %s\n", r.Findings[worst].Rule)
+	case first(verdict.ActionDeny, true) >= 0, first(verdict.ActionWarn, true) >= 0:
+		t.out.WriteString("Next: apply the fixes and check again. The rules are those of your configuration: portcullis rules --config FILE lists them\n")
 	}
 }
 

@@ -22,6 +22,8 @@ type Pass struct {
 	Before *reach.View
 	// CustomRules are the ids of the configuration's own rules.
 	CustomRules []string
+	// Memo is where custom rules keep what all of them look at in one review; nil if there are none.
+	Memo *any
 
 	rule  Configured
 	found []*Builder

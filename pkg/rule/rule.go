@@ -148,6 +148,7 @@ type Validator interface{ Validate() error }
 func (r *Rule) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ID         string           `json:"id"`
+		Custom     bool             `json:"custom,omitempty"`
 		Level      finding.Level    `json:"level"`
 		Severity   finding.Severity `json:"severity"`
 		Subjects   []string         `json:"subjects"`
@@ -157,7 +158,7 @@ func (r *Rule) MarshalJSON() ([]byte, error) {
 		Remedy     string           `json:"remedy"`
 		References []Reference      `json:"references"`
 		Params     []Param          `json:"params,omitempty"`
-		Bad        string           `json:"bad"`
-		Good       string           `json:"good"`
-	}{r.ID, r.Level, r.Severity, r.Subjects, r.Doc.Title, r.Doc.Why, r.Doc.Finds, r.Doc.Remedy, r.Doc.References, r.Doc.Params, r.Doc.Bad, r.Doc.Good})
+		Bad        string           `json:"bad,omitempty"`
+		Good       string           `json:"good,omitempty"`
+	}{r.ID, r.Custom, r.Level, r.Severity, r.Subjects, r.Doc.Title, r.Doc.Why, r.Doc.Finds, r.Doc.Remedy, r.Doc.References, r.Doc.Params, r.Doc.Bad, r.Doc.Good})
 }
