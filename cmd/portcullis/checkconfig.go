@@ -36,9 +36,6 @@ func (p program) checkConfig(path, output string) error {
 	if err != nil {
 		return err
 	}
-	for _, notice := range c.Notices {
-		p.tell("Note: %s", notice)
-	}
 	if output == "yaml" {
 		text, err := c.YAML()
 		if err != nil {

@@ -41,7 +41,6 @@ func compile(object GuardConfiguration, custom []celrule.Rule, cat *rule.Catalog
 			DNSEgress:           object.Mutations.DNSEgress,
 		},
 		NamespaceMetrics: object.Metrics.NamespaceLabel,
-		Notices:          object.notices(cat),
 	}
 	for _, r := range cat.All() {
 		c.RuleIDs = append(c.RuleIDs, r.ID)
@@ -73,21 +72,6 @@ func (l NamespaceNameLabel) key() string {
 		return ""
 	}
 	return l.Key
-}
-
-func (c *GuardConfiguration) notices(cat *rule.Catalogue) []string {
-	var out []string
-	defaults := Default(cat)
-	for name, changed := range map[string]bool{
-		"audit.interval":     c.Audit.Interval != defaults.Audit.Interval,
-		"claims.gracePeriod": c.Claims.GracePeriod != defaults.Claims.GracePeriod,
-	} {
-		if changed {
-			out = append(out, name+" takes effect with the background audit, which this version does not have.")
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // gkeSources are where Google's load balancers and health checks connect from

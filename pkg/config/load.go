@@ -40,8 +40,6 @@ type Config struct {
 	Mutations  mutate.Config
 	// NamespaceMetrics is whether metrics carry the names of namespaces.
 	NamespaceMetrics bool
-	// Notices are about fields that are set and have no effect yet, one sentence each.
-	Notices []string
 }
 
 // YAML is the configuration with all defaults; it reads as the same configuration again.

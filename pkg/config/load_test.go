@@ -92,7 +92,6 @@ func TestIfTheFileIsEmptyThenEverythingHasItsDefault(t *testing.T) {
 		assert.Equal(t, mutate.Config{PolicyTypes: true, NamespaceNameLabel: "networking/namespace", NamespaceLabels: map[string]string{}, CopyNamespaceLabels: []string{}}, c.Mutations)
 		assert.Equal(t, model.Facts{NamespaceNameLabel: "networking/namespace"}, c.Facts)
 		assert.True(t, c.NamespaceMetrics)
-		assert.Empty(t, c.Notices)
 		require.Len(t, c.Rules, 2)
 		assert.Equal(t, "open-door", c.Rules[0].ID)
 		assert.Equal(t, finding.Baseline, c.Rules[0].Level)
@@ -166,10 +165,6 @@ func TestIfEveryFieldIsSetThenEachTakesEffect(t *testing.T) {
 	}, c.Mutations)
 	assert.False(t, c.NamespaceMetrics)
 	assert.Equal(t, 90*time.Minute, c.Object.Claims.GracePeriod.Duration)
-	assert.Equal(t, []string{
-		"audit.interval takes effect with the background audit, which this version does not have.",
-		"claims.gracePeriod takes effect with the background audit, which this version does not have.",
-	}, c.Notices)
 
 	f := c.Facts
 	assert.Equal(t, "cilium", f.CNI)

@@ -137,7 +137,7 @@ const (
 // Claims are about the annotation portcullis.dev/exposed-by.
 type Claims struct {
 	// GracePeriod is how long a claim may wait for the object that it names, until the background audit reports a
-	// violation. It takes effect with the background audit, which this version does not have.
+	// violation. Whatever else is provisional has as long.
 	GracePeriod metav1.Duration `json:"gracePeriod"`
 }
 
@@ -231,7 +231,7 @@ const IsolateNone Isolation = "none"
 
 // Audit is the background audit.
 type Audit struct {
-	// Interval is the time between two passes. It takes effect with the background audit, which this version does not have.
+	// Interval is the time between two passes over all of the cluster. What changes is looked at again within seconds.
 	Interval metav1.Duration `json:"interval"`
 	// Reports writes policy reports. This version has none, and refuses true.
 	Reports bool `json:"reports"`

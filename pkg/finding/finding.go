@@ -32,6 +32,14 @@ func (s Subject) String() string {
 	return s.Namespace + "/" + s.Name
 }
 
+// Space is the namespace that the subject belongs to, or that it is; empty for the cluster.
+func (s Subject) Space() string {
+	if s.Kind == KindNamespace {
+		return s.Name
+	}
+	return s.Namespace
+}
+
 // Witness is one concrete connection that proves a finding. Where the finding is about a pod and not about a
 // connection, only To is set.
 type Witness struct {

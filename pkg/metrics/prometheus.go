@@ -32,6 +32,7 @@ type Prometheus struct {
 	reloads   *prometheus.CounterVec
 	objects   *prometheus.GaugeVec
 	notAfter  prometheus.Gauge
+	audit     *auditMetrics
 }
 
 var _ Recorder = (*Prometheus)(nil)
@@ -74,6 +75,7 @@ func NewPrometheus(registry prometheus.Registerer, version string) (*Prometheus,
 		}),
 	}
 	p.withNamespace.Store(true)
+	p.audit = newAuditMetrics()
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "portcullis_build_info",
 		Help: "Always 1; the labels tell the version of Portcullis and of Go.",
@@ -86,7 +88,7 @@ func NewPrometheus(registry prometheus.Registerer, version string) (*Prometheus,
 
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		p.reviews, p.denials, p.findings, p.mutations, p.durations, p.reloads, p.objects, p.notAfter, build,
+		p.reviews, p.denials, p.findings, p.mutations, p.durations, p.reloads, p.objects, p.notAfter, build, p.audit,
 	} {
 		errs = append(errs, registry.Register(c))
 	}

@@ -35,13 +35,14 @@ type folder struct {
 	seen string // the stamp of what was read last, good or bad
 
 	current atomic.Pointer[model.Snapshot]
-	mu      sync.Mutex // guards what follows
+	changed chan struct{} // told of every change; it has room for one
+	mu      sync.Mutex    // guards what follows
 	store   *model.Store
 	facts   model.Facts
 }
 
 func openFolder(ctx context.Context, path string, facts model.Facts, log *slog.Logger) (*folder, error) {
-	f := &folder{path: path, log: log, facts: facts}
+	f := &folder{path: path, log: log, facts: facts, changed: make(chan struct{}, 1)}
 	f.seen = f.stamp()
 	if err := f.read(ctx); err != nil {
 		return nil, fmt.Errorf("the state in %s cannot be served:\n%w", path, err)
@@ -68,9 +69,20 @@ func (f *folder) read(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.store = result.Store
-	f.current.Store(f.store.Snapshot(f.facts))
+	f.compile()
 	return nil
 }
+
+// compile makes the snapshot. The caller holds the lock.
+func (f *folder) compile() {
+	f.current.Store(f.store.Snapshot(f.facts))
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (f *folder) Changed() <-chan struct{} { return f.changed }
 
 func (f *folder) Snapshot() (*model.Snapshot, bool) { return f.current.Load(), true }
 
@@ -78,7 +90,7 @@ func (f *folder) SetFacts(facts model.Facts) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.facts = facts
-	f.current.Store(f.store.Snapshot(facts))
+	f.compile()
 }
 
 func (f *folder) Counts() map[string]int {

@@ -14,7 +14,7 @@ import (
 )
 
 // metricsHandler answers /metrics: Portcullis's own metrics, those of the Go runtime and the process, and those of
-// controller-runtime and of the API client.
+// controller-runtime and of the API client. And it answers /report, with what the audit has found.
 func (s *server) metricsHandler() (http.Handler, error) {
 	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := s.registry.Register(c); err != nil {
@@ -28,6 +28,10 @@ func (s *server) metricsHandler() (http.Handler, error) {
 		}
 		gathered.ServeHTTP(w, r)
 	})
+	own := http.NewServeMux()
+	own.Handle("/metrics", handler)
+	own.HandleFunc("GET /report", s.report)
+	handler = own
 	if s.options.MetricsSecure {
 		client, err := rest.HTTPClientFor(s.options.Cluster)
 		if err != nil {
@@ -41,7 +45,5 @@ func (s *server) metricsHandler() (http.Handler, error) {
 			return nil, fmt.Errorf("preparing to authenticate readers of metrics: %w", err)
 		}
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", handler)
-	return mux, nil
+	return handler, nil
 }

@@ -32,6 +32,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.clients != nil {
 		group.Go(func() error { return s.clients.run(running) })
 	}
+	group.Go(func() error { return s.audit(running) })
 	if s.watcher != nil {
 		group.Go(func() error {
 			s.watcher.Run(running)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/portcullis-dev/portcullis/certs"
 	"github.com/portcullis-dev/portcullis/pkg/admission"
+	"github.com/portcullis-dev/portcullis/pkg/audit"
 	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -76,6 +77,8 @@ type state interface {
 	Snapshot() (snapshot *model.Snapshot, synced bool)
 	SetFacts(model.Facts)
 	Counts() map[string]int
+	// Changed has a value if anything may have changed since the last one was taken.
+	Changed() <-chan struct{}
 	// Ready is nil if verdicts can rest on the snapshot, and else says what is missing.
 	Ready() error
 	WaitForSync(context.Context) error
@@ -97,6 +100,7 @@ type server struct {
 	certify      sync.Once     // closes it
 	handler      *admission.Handler
 	registrar    *registrar // nil if nothing is to be registered
+	auditor      *audit.Auditor
 
 	host        string // of BindAddress
 	port        int
@@ -153,6 +157,7 @@ func prepare(ctx context.Context, o Options) (*server, error) {
 	}
 	review.State = s.state.Snapshot
 	s.handler = admission.New(review)
+	s.auditor = s.newAuditor()
 	return s, nil
 }
 
@@ -199,9 +204,6 @@ func (s *server) configure() error {
 // heed does what a configuration asks for outside of verdicts.
 func (s *server) heed(c *config.Config) {
 	s.recorder.LabelNamespaces(c.NamespaceMetrics)
-	for _, notice := range c.Notices {
-		s.log.Warn("a setting has no effect", "notice", notice)
-	}
 }
 
 // reconfigured is told of every change of the configuration's file.

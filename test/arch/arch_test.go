@@ -44,6 +44,8 @@ var floors = [][]string{
 	{"pkg/report", "pkg/metrics"},
 	{"pkg/report/graph"},
 	{"pkg/report/page"},
+	{"pkg/election"},
+	{"pkg/audit"},
 	{"pkg/admission"},
 	{"certs/rotation"},
 	{"certs"},

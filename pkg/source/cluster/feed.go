@@ -191,7 +191,7 @@ func (f *feed) put(obj runtime.Object, o metav1.Object) {
 		return
 	}
 	note(f.names, o.GetNamespace(), o.GetName())
-	s.current.Store(nil)
+	s.invalidate()
 }
 
 func (f *feed) drop(namespace, name string) {
@@ -206,7 +206,7 @@ func (f *feed) drop(namespace, name string) {
 	if err := s.store.Delete(f.kind.name, namespace, name); err != nil {
 		s.options.Logger.Error("an object cannot be removed", "kind", f.kind.name, "namespace", namespace, "name", name, "error", err)
 	}
-	s.current.Store(nil)
+	s.invalidate()
 	if f.kind.name == "Namespace" && s.options.NamespaceGone != nil {
 		s.options.NamespaceGone(name)
 	}

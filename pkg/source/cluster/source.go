@@ -41,6 +41,8 @@ type Source struct {
 	// retry wakes discovery up; it has room for one.
 	retry  chan struct{}
 	synced chan struct{} // closed when the first lists are in
+	// changed is told of every change; it has room for one.
+	changed chan struct{}
 
 	current atomic.Pointer[model.Snapshot] // nil when anything has changed since
 
@@ -60,6 +62,7 @@ func New(options Options) *Source {
 		kinds:     kindsOf(options.Client, options.Dynamic),
 		retry:     make(chan struct{}, 1),
 		synced:    make(chan struct{}),
+		changed:   make(chan struct{}, 1),
 		patience:  patience,
 		store:     model.NewStore(),
 		feeds:     map[string]*feed{},
@@ -107,7 +110,19 @@ func (s *Source) SetFacts(facts model.Facts) {
 	}
 	s.store.KeepObjects(facts.Objects)
 	s.facts = facts
+	s.invalidate()
+}
+
+// Changed has a value if anything may have changed since the last one was taken.
+func (s *Source) Changed() <-chan struct{} { return s.changed }
+
+// invalidate has the next snapshot compiled anew. The caller holds the lock.
+func (s *Source) invalidate() {
 	s.current.Store(nil)
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 }
 
 // Snapshot is the cluster as last heard of, and whether everything has been read at least once. Before that, the snapshot
