@@ -122,7 +122,7 @@ func compileRule(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.Ne
 }
 
 func compilePort(port *networkingv1.NetworkPolicyPort) PortSpec {
-	spec := PortSpec{Protocol: protocolOf(port.Protocol)}
+	spec := PortSpec{Protocol: protocolOf(port.Protocol), EndPort: port.EndPort != nil}
 	switch {
 	case port.Port == nil:
 		// "If this field is not provided, this matches all port names and numbers."

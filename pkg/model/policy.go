@@ -113,6 +113,8 @@ type PortSpec struct {
 	Name string
 	// Numbers are the ports given by number, range, or every port of the protocol if the item names none.
 	Numbers netset.Ports
+	// EndPort is whether endPort is written.
+	EndPort bool
 }
 
 // Peer is one item of a rule's from or to: an ipBlock, or selectors.

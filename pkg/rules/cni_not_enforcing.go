@@ -151,7 +151,7 @@ func featuresOf(s *model.Snapshot) features {
 		for _, policy := range ns.Policies {
 			out.policies++
 			if usesPort(policy, func(port model.PortSpec) bool {
-				return port.Numbers.Size() > 1 && !port.Numbers.Equal(netset.AllOf(port.Protocol))
+				return port.EndPort && port.Numbers.Size() > 1
 			}) {
 				out.ranges = append(out.ranges, policy)
 			}

@@ -205,7 +205,7 @@ func (s *surplus) touches(o, x portion) bool {
 	case a.IPBlock != nil || b.IPBlock != nil:
 		return false
 	}
-	return possible(b) && s.holdsSelectors(a, b)
+	return possible(b) && holdsSelectors(&s.own, a, b)
 }
 
 // possible says whether the peer can match anything.
@@ -216,14 +216,14 @@ func possible(peer *model.Peer) bool {
 	return (peer.NamespaceSelector == nil || peer.NamespaceSelector.Satisfiable()) && (peer.PodSelector == nil || peer.PodSelector.Satisfiable())
 }
 
-// holdsSelectors says whether every pod that b can match, a matches.
-func (s *surplus) holdsSelectors(a, b *model.Peer) bool {
+// holdsSelectors says whether every pod that b can match, a matches. own selects the policies' namespace.
+func holdsSelectors(own *model.Selector, a, b *model.Peer) bool {
 	inA, inB := a.NamespaceSelector, b.NamespaceSelector
 	if inA == nil {
-		inA = &s.own
+		inA = own
 	}
 	if inB == nil {
-		inB = &s.own
+		inB = own
 	}
 	if inA != inB && !inA.AlwaysTrueForNamespaces() && !inB.Implies(inA) {
 		return false

@@ -207,7 +207,11 @@ func reportServicePort(p *rule.Pass, d model.Direction, i, j int, svc *model.Ser
 	number := intstr.FromInt32(int32(target.Number))
 	w := finding.Witness{To: servers[0].Name(), Port: target.String()}
 	b := p.Report(rulePath(d, i).Child("ports").Index(j).Child("port"), w, "%s is the port of Service %s/%s, and its pods serve %s", port, svc.Namespace, svc.Name, target)
-	b.Pods(servers.count()).Fix(fmt.Sprintf("Write the target port, %d", target.Number), finding.PatchOp{
-		Op: "replace", Path: fmt.Sprintf("/spec/%s/%d/ports/%d/port", d.Field(), i, j), Value: number,
-	})
+	at := fmt.Sprintf("/spec/%s/%d/ports/%d", d.Field(), i, j)
+	var patch []finding.PatchOp
+	if p.Change.NewPolicy.Rules[d][i].Ports[j].EndPort { // of one port, and less than the target may be
+		patch = append(patch, finding.PatchOp{Op: "remove", Path: at + "/endPort"})
+	}
+	patch = append(patch, finding.PatchOp{Op: "replace", Path: at + "/port", Value: number})
+	b.Pods(servers.count()).Fix(fmt.Sprintf("Write the target port, %d", target.Number), patch...)
 }
