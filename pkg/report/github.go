@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
 )
@@ -53,12 +54,22 @@ func (r *Report) GitHub(w io.Writer) error {
 func annotate(out *strings.Builder, command, file string, line int, title, message string) {
 	out.WriteString("::" + command + " ")
 	if file != "" {
-		out.WriteString("file=" + githubProperty(file) + ",")
+		out.WriteString("file=" + githubProperty(shown(file)) + ",")
 		if line > 0 {
 			out.WriteString("line=" + strconv.Itoa(line) + ",")
 		}
 	}
 	out.WriteString("title=" + githubProperty(oneLine(title)) + "::" + githubData(oneLine(message)) + "\n")
+}
+
+// shown is a file's name without what would steer the terminal that shows the log.
+func shown(file string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\r' && r != '\n' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, file)
 }
 
 // githubData escapes the message of a command, and githubProperty the value of a property: what the runner takes back are
