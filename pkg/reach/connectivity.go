@@ -87,6 +87,12 @@ func Connect(ctx context.Context, world *model.Snapshot) (*Connectivity, error) 
 // Between is the flow between two workloads, by their indexes in Workloads.
 func (c *Connectivity) Between(from, to int) Flow { return c.flows[c.rows[from][to]] }
 
+// FlowIndex is a number for the flow between two workloads, which is equal for equal flows, and 0 for none: see FlowAt.
+func (c *Connectivity) FlowIndex(from, to int) int { return int(c.rows[from][to]) }
+
+// FlowAt is the flow of that index.
+func (c *Connectivity) FlowAt(index int) Flow { return c.flows[index] }
+
 // External is what the workload may connect to (Egress), or be connected from (Ingress), outside of the cluster.
 func (c *Connectivity) External(workload int, d model.Direction) netset.Conns {
 	return c.external[d][workload]

@@ -91,13 +91,6 @@ const findings = (() => {
     for (const t of totals) t.ariaPressed = "false";
   }
 
-  function element(tag, className, ...children) {
-    const e = document.createElement(tag);
-    e.className = className;
-    e.append(...children);
-    return e;
-  }
-
   // group puts the findings under namespaces, as the page came, or under rules.
   function group(how) {
     if (how === by) return;
@@ -108,16 +101,16 @@ const findings = (() => {
     const place = document.getElementById("none");
     const of = (o, i) => all.filter((f) => (how === "ns" ? f.ns === o && f.rule === i : f.rule === o && f.ns === i));
     for (const o of outer) {
-      const heading = element("h2", "");
+      const heading = make("h2", "");
       if (how === "ns") heading.append(o, " ");
       else heading.append(...titles.get(o).cloneNode(true).childNodes, " ");
-      heading.append(element("span", "count"));
-      const section = element("section", "group", heading);
+      heading.append(make("span", "count"));
+      const section = make("section", "group", heading);
       section.dataset.group = o;
       for (const i of inner) {
         const here = of(o, i);
         if (here.length === 0) continue;
-        const sub = element("section", "subgroup", how === "ns" ? titles.get(i).cloneNode(true) : element("h3", "", i), ...here.map((f) => f.element));
+        const sub = make("section", "subgroup", how === "ns" ? titles.get(i).cloneNode(true) : make("h3", "", i), ...here.map((f) => f.element));
         sub.dataset.group = i;
         section.append(sub);
       }
@@ -130,6 +123,7 @@ const findings = (() => {
     const at = decodeURIComponent(location.hash.slice(1));
     const f = byID.get(at);
     if (f) {
+      views.show("findings");
       if (!f.shown) { clear(); apply(); }
       f.element.scrollIntoView({ block: "center", behavior: "instant" });
       f.element.focus({ preventScroll: true });
@@ -137,8 +131,9 @@ const findings = (() => {
     }
     const target = at && document.getElementById(at);
     if (target) return opened(target);
-    if (!at.includes("=")) return;
     const said = new URLSearchParams(location.hash.slice(1));
+    if (!at.includes("=") || said.has("at")) return;
+    views.show("findings");
     clear();
     search.value = said.get("q") || "";
     for (const t of totals) t.ariaPressed = String(said.getAll("action").includes(t.dataset.total));
@@ -185,5 +180,5 @@ const findings = (() => {
   if (matchMedia("(max-width: 760px)").matches) document.getElementById("facets").open = false;
   apply();
   follow();
-  return { shown: () => all.filter((f) => f.shown), all, clear: () => { clear(); changed(); } };
+  return { byID };
 })();

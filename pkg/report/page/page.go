@@ -30,20 +30,26 @@ type Page struct {
 	Rules []*rule.Rule
 	// Line is the text of a line of a file that was judged; nil if no files were.
 	Line func(file string, line int) (string, bool)
+	// Graph is who may connect to whom, beside the findings; nil for findings alone.
+	Graph *Graph
 	// Outlook shows from the start what would be denied at stricter levels, as an audit does; otherwise it is folded.
 	Outlook bool
 }
 
-//go:embed page.gohtml style.css *.js
+//go:embed *.gohtml *.css *.js
 var files embed.FS
 
-// scripts are the parts of the page's script, in order.
-var scripts = [...]string{"page.js", "filter.js"}
+// styles and scripts are the parts of the page's style and script, in order. The first style and the first two scripts are for the
+// findings, the others for the graph.
+var styles = [...]string{"style.css", "reach.css"}
+
+var scripts = [...]string{"page.js", "filter.js", "layout.js", "boxes.js", "draw.js", "reach.js"}
 
 // view is what the template gets.
 type view struct {
 	Page
 	Findings  findingsView
+	Reach     *graphView
 	Style     template.CSS
 	Script    template.JS
 	Policy    string
@@ -52,26 +58,45 @@ type view struct {
 
 // Write writes the page.
 func (p Page) Write(w io.Writer) error {
-	t, err := template.New("page.gohtml").Funcs(template.FuncMap{"plural": plural}).ParseFS(files, "page.gohtml")
+	t, err := template.New("page.gohtml").Funcs(template.FuncMap{"plural": plural}).ParseFS(files, "*.gohtml")
 	if err != nil {
 		return err
 	}
-	style, err := files.ReadFile("style.css")
+	parts, code := styles[:1], scripts[:2]
+	if p.Graph != nil {
+		parts, code = styles[:], scripts[:]
+	}
+	style, err := joined(parts)
 	if err != nil {
 		return err
 	}
-	var script strings.Builder
-	for _, name := range scripts {
-		part, err := files.ReadFile(name)
-		if err != nil {
+	script, err := joined(code)
+	if err != nil {
+		return err
+	}
+	v := view{
+		Page: p, Findings: p.findings(), PageTitle: "Portcullis " + p.Title,
+		Style: template.CSS(style), Script: template.JS(script), Policy: policy(style, script),
+	}
+	if p.Graph != nil {
+		if v.Reach, err = newGraphView(p.Graph, v.Findings.Namespaces); err != nil {
 			return err
 		}
-		script.Write(part)
 	}
-	return t.Execute(w, view{
-		Page: p, Findings: p.findings(), PageTitle: "Portcullis " + p.Title,
-		Style: template.CSS(style), Script: template.JS(script.String()), Policy: policy(string(style), script.String()),
-	})
+	return t.Execute(w, v)
+}
+
+// joined is the text of files, one after the other.
+func joined(names []string) (string, error) {
+	var out strings.Builder
+	for _, name := range names {
+		part, err := files.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		out.Write(part)
+	}
+	return out.String(), nil
 }
 
 // policy is the Content-Security-Policy under which only this style and this script run, nothing is loaded, no form is sent,

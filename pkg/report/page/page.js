@@ -41,6 +41,29 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = said; }, 2000);
 });
 
+function make(tag, className, ...children) {
+  const e = document.createElement(tag);
+  if (className) e.className = className;
+  e.append(...children);
+  return e;
+}
+
+// views are the parts of the page of which one is shown at a time.
+const views = {
+  tabs: Array.from(document.querySelectorAll("[data-view]")),
+  show(name) {
+    if (this.tabs.length === 0) return;
+    this.now = name;
+    for (const t of this.tabs) {
+      const on = t.dataset.view === name;
+      if (on) t.setAttribute("aria-current", "page"); else t.removeAttribute("aria-current");
+      document.getElementById("view-" + t.dataset.view).hidden = !on;
+    }
+    dispatchEvent(new CustomEvent("view"));
+  },
+};
+for (const t of views.tabs) t.addEventListener("click", () => views.show(t.dataset.view));
+
 // typing says whether a key belongs to what has the focus.
 const typing = (event) => event.ctrlKey || event.metaKey || event.altKey ||
   event.target.closest("input:not([type=checkbox]):not([type=radio]), textarea, select") !== null;
