@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/portcullis-dev/portcullis/pkg/report"
+	"github.com/portcullis-dev/portcullis/pkg/report/graph"
 	htmlpage "github.com/portcullis-dev/portcullis/pkg/report/page"
 )
 
@@ -17,4 +19,15 @@ func (p program) page(command string, in *input, r *report.Report) htmlpage.Page
 		out.Made = p.now().UTC().Format(time.RFC3339)
 	}
 	return out
+}
+
+// graphPage writes the page of who may connect to whom, with what check finds in the same input.
+func (p program) graphPage(ctx context.Context, g *graph.Graph, in *input) error {
+	decided, err := p.newJudge(in.config, nil).all(ctx, in)
+	if err != nil {
+		return err
+	}
+	out := p.page("reach", in, report.FromDecided(report.ScopeOf(in.snapshot), decided, in.problems))
+	out.Graph = &htmlpage.Graph{Connectivity: g.Connectivity, World: in.snapshot, First: true}
+	return out.Write(p.out)
 }

@@ -22,3 +22,13 @@ func TestPagesSayWhatWasRead(t *testing.T) {
 	assert.Equal(t, "a.yaml in the cluster", sources([]string{"a.yaml"}, true))
 	assert.Equal(t, "the cluster", sources(nil, true))
 }
+
+func TestReachWritesAPage(t *testing.T) {
+	input := policy("shop/web", "  podSelector: {}\n  ingress:\n  - {}\n") + "---\napiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {containers: [{name: c, image: i}]}\n"
+	r := command{args: []string{"reach", "-o", "html"}, stdin: &input}.run(t)
+	assert.Equal(t, exitOK, r.code)
+	assert.Contains(t, r.out, "<title>Portcullis reach of standard input</title>")
+	assert.Contains(t, r.out, `{"group":0,"kind":"Pod","name":"web","pods":1,"openOut":true}`)
+	assert.Contains(t, r.out, "Every peer is allowed", "the findings are beside it")
+	assert.Empty(t, r.err)
+}

@@ -61,7 +61,7 @@ func (p program) reach(ctx context.Context, paths []string, o reachOptions) erro
 	done()
 	for _, f := range graphFormats() {
 		if f.name == o.output {
-			err = f.write(p, g, in)
+			err = f.write(ctx, p, g, in)
 		}
 	}
 	switch {
@@ -76,16 +76,17 @@ func (p program) reach(ctx context.Context, paths []string, o reachOptions) erro
 // graphFormat is one way to show who may connect to whom.
 type graphFormat struct {
 	name  string // as a value of --output
-	write func(p program, g *graph.Graph, in *input) error
+	write func(ctx context.Context, p program, g *graph.Graph, in *input) error
 }
 
 // graphFormats are all ways, in the order of the help.
 func graphFormats() []graphFormat {
 	return []graphFormat{
-		{"text", func(p program, g *graph.Graph, _ *input) error { return g.Text(p.out) }},
-		{"json", func(p program, g *graph.Graph, in *input) error { return g.JSON(p.out, in.problems) }},
-		{"csv", func(p program, g *graph.Graph, _ *input) error { return g.CSV(p.out) }},
-		{"dot", func(p program, g *graph.Graph, _ *input) error { return g.DOT(p.out) }},
+		{"text", func(_ context.Context, p program, g *graph.Graph, _ *input) error { return g.Text(p.out) }},
+		{"json", func(_ context.Context, p program, g *graph.Graph, in *input) error { return g.JSON(p.out, in.problems) }},
+		{"csv", func(_ context.Context, p program, g *graph.Graph, _ *input) error { return g.CSV(p.out) }},
+		{"dot", func(_ context.Context, p program, g *graph.Graph, _ *input) error { return g.DOT(p.out) }},
+		{"html", func(ctx context.Context, p program, g *graph.Graph, in *input) error { return p.graphPage(ctx, g, in) }},
 	}
 }
 

@@ -197,6 +197,12 @@ func eval[T any](tb *tab, expression string) T {
 	return get(tb, chromedp.Evaluate[T](expression))
 }
 
+// until waits until a JavaScript expression is true.
+func (tb *tab) until(expression string) {
+	tb.t.Helper()
+	get(tb, chromedp.Poll[bool](expression))
+}
+
 // keys presses keys, one after the other, as a keyboard does: a page that takes a key for itself keeps its character out of
 // the field that has the focus.
 func (tb *tab) keys(keys ...string) {
@@ -215,6 +221,21 @@ func (tb *tab) keys(keys ...string) {
 func (tb *tab) click(selector string) {
 	tb.t.Helper()
 	tb.run(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// fill types into a field in place of what it holds.
+func fill(selector, text string) chromedp.Action[chromedp.Void] {
+	return chromedp.Steps(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// withoutScripts is the page as it is where scripts may not run.
+func withoutScripts(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	start, end := strings.LastIndex(string(text), "<script>"), strings.LastIndex(string(text), "</script>")
+	require.NoError(t, os.WriteFile(file, []byte(string(text[:start])+string(text[end+len("</script>"):])), 0o600))
+	return file
 }
 
 // texts are the texts of what matches and can be seen.

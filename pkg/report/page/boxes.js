@@ -1,14 +1,15 @@
 // The scene: namespaces and ranges as boxes, workloads in those that are unfolded, and between them lines, each for all edges
 // with the same ends. It knows places, and nothing of the document.
-const sizes = { header: 28, pad: 14, node: 42, folded: 50, gap: 14, port: 6 };
-const textWidth = (text, size) => Math.ceil(Array.from(text).length * size * 0.6);
+const sizes = { header: 30, pad: 12, node: 44, folded: 52, gap: 12, port: 6 };
+const textWidth = (text, size) => Math.ceil(Array.from(text).length * size * 0.59);
 const cut = (text, most) => { const a = Array.from(text); return a.length > most ? a.slice(0, most - 1).join("") + "…" : text; };
 
 class Scene {
   // unfolded says of a box by its key whether its workloads are shown, and visible of an edge whether it is. only is the number
-  // of the one namespace to be shown with those that it has edges with, or -1 for all.
-  constructor(graph, unfolded, visible, only) {
+  // of the one namespace to be shown with those that it has edges with, or -1 for all. area is the size to be filled.
+  constructor(graph, unfolded, visible, only, area) {
     this.graph = graph;
+    this.area = area;
     const { nodes, groups, ranges } = graph;
     this.firstGroup = nodes.length;
     this.firstRange = this.firstGroup + groups.length;
@@ -22,7 +23,7 @@ class Scene {
       const used = [...new Set(edges.map((e) => e[role]))].sort((a, b) => a - b);
       const members = used.filter((end) => end >= this.firstRange && end < this.every);
       if (members.length > 0) this.add({ key: role + "-outside", end: -1, title, pin, members });
-      if (used.includes(this.every)) this.add({ key: role + "-every", end: -1, title: "", pin, members: [this.every] });
+      if (used.includes(this.every)) this.add({ key: role + "-every", end: -1, title: "", pin: 0, members: [this.every] });
     }
     if (only >= 0) {
       const near = new Set(edges.flatMap((e) => [this.boxOf(e.from, "from").key, this.boxOf(e.to, "to").key]));
@@ -77,23 +78,29 @@ class Scene {
       l.link = link;
     }
     const links = [...between.values()];
-    const { column, forward, linked } = ranked(boxes.length, links, boxes.map((b) => b.pin));
-    for (const l of lines) l.right = l.a === l.b ? true : forward(l.a.index, l.b.index);
+    const { column, linked } = ranked(boxes.length, links, boxes.map((b) => b.pin));
+    const tied = boxes.filter((b) => linked[b.index]), loose = boxes.filter((b) => !linked[b.index]);
+    const at = new Map(tied.map((b, i) => [b.index, i]));
+    const columns = tied.length === 0 ? [] : fitted(tied.map((b) => this.guess(b)), tied.map((b) => column[b.index]), tied.map((b) => b.pin), { x: 66, y: 26 }, this.area, 0.66);
+    for (const l of lines) {
+      const [a, b] = [columns[at.get(l.a.index)], columns[at.get(l.b.index)]];
+      l.outRight = l.a === l.b || a <= b;
+      l.inRight = l.a !== l.b && a >= b;
+    }
     for (const b of boxes) this.fill(b);
     for (const l of lines) {
       if (!l.link) continue;
-      l.link.fromYs.push(this.portOf(l, "out")?.y ?? 0);
+      l.turn = l.link.fromYs.push(this.portOf(l, "out")?.y ?? 0) - 1;
       l.link.toYs.push(this.portOf(l, "in")?.y ?? 0);
     }
     const mean = (list) => list.reduce((s, v) => s + v, 0) / list.length;
     for (const l of links) { l.fromY = mean(l.fromYs); l.toY = mean(l.toYs); }
-    const tied = boxes.filter((b) => linked[b.index]), loose = boxes.filter((b) => !linked[b.index]);
-    const at = new Map(tied.map((b, i) => [b.index, i]));
-    const area = tied.reduce((s, b) => s + (b.w + 90) * (b.h + 24), 0);
-    const wide = wrapped(tied, tied.map((b) => column[b.index]), Math.max(640, Math.sqrt(area) * 0.9, ...tied.map((b) => b.h + 24)), 24);
-    const top = placed(tied, links.map((l) => ({ ...l, from: at.get(l.from), to: at.get(l.to) })), wide, { gapX: 74, gapY: 22 });
+    const top = placed(tied, links.map((l) => ({ ...l, weight: l.fromYs.length, from: at.get(l.from), to: at.get(l.to) })), columns, { gapX: 48, gapY: 20 });
     tied.forEach((b, i) => { b.x = top.at[i].x; b.y = top.at[i].y - b.h / 2; });
-    this.between = (a, b) => top.between(at.get(a.index), at.get(b.index));
+    this.between = (l) => {
+      const n = l.link.fromYs.length;
+      return top.between(at.get(l.a.index), at.get(l.b.index)).map(([x, y, h]) => [x, y + ((l.turn + 0.5) / n - 0.5) * h]);
+    };
     this.width = top.width;
     this.height = top.height;
     this.pack(loose);
@@ -115,10 +122,17 @@ class Scene {
     }
   }
 
+  // guess is about the size that a box will have.
+  guess(box) {
+    if (!box.open) return { w: 160, h: sizes.folded };
+    const across = Math.max(1, Math.round(Math.sqrt(box.members.length / 2)));
+    return { w: across * (Math.max(...box.members.map((end) => this.nodeWidth(end))) + 40) + 2 * sizes.pad, h: Math.ceil(box.members.length / across) * (sizes.node + sizes.gap) + sizes.header };
+  }
+
   // fill gives a box its size, and places to what is in it.
   fill(box) {
     if (!box.open) {
-      box.w = Math.max(116, Math.min(230, textWidth(cut(box.title, 28), 13.5) + 44));
+      box.w = Math.max(116, Math.min(230, textWidth(cut(box.title, 28), 14.5) + 44));
       box.h = sizes.folded;
       return;
     }
@@ -140,17 +154,18 @@ class Scene {
     for (const l of this.lines) {
       if (l.a === box && l.b === box && l.m >= 0 && l.n >= 0) links.push({ from: index.get(l.m), to: index.get(l.n), weight: 1 });
       else {
-        if (l.a === box && l.m >= 0) port(l, l.m, "out", l.right);
-        if (l.b === box && l.n >= 0) port(l, l.n, "in", !l.right);
+        if (l.a === box && l.m >= 0) port(l, l.m, "out", l.outRight);
+        if (l.b === box && l.n >= 0) port(l, l.n, "in", l.inRight);
       }
     }
     const { column, linked } = ranked(vertices.length, links, pins);
-    this.spread(vertices, column, linked, pins);
-    const inner = placed(vertices, links, column, { gapX: 44, gapY: sizes.gap });
+    const columns = this.spread(vertices, column, linked, pins);
+    const inner = placed(vertices, links, columns, { gapX: 34, gapY: sizes.gap });
+    box.columns = columns;
     const bare = box.title === "";
     const [header, pad] = bare ? [0, 0] : [sizes.header, sizes.pad];
     box.inner = inner;
-    box.w = Math.max(inner.width + 2 * pad, bare ? 0 : Math.min(260, textWidth(cut(box.title, 32), 13.5) + 70));
+    box.w = Math.max(inner.width + 2 * pad, bare ? 0 : Math.min(260, textWidth(cut(box.title, 32), 14.5) + 60));
     box.h = inner.height + header + (bare ? 0 : 12);
     box.left = pad + (box.w - 2 * pad - inner.width) / 2;
     box.top = header;
@@ -159,30 +174,30 @@ class Scene {
     for (const p of box.ports.values()) p.y = header + inner.at[p.i].y - box.h / 2;
   }
 
-  // spread puts nodes without lines side by side, and splits high columns.
+  // spread puts nodes without lines side by side, and makes the box about as wide as high.
   spread(vertices, column, linked, pins) {
     const free = vertices.map((_, i) => i).filter((i) => pins[i] === 0);
-    const lonely = free.filter((i) => !linked[i]), tied = free.filter((i) => linked[i]);
+    const lonely = free.filter((i) => !linked[i]);
+    const across = Math.max(1, Math.round(Math.sqrt(free.length / 2)));
+    const room = { width: across * 260, height: Math.ceil(free.length / across) * 70 + 90 };
+    const shape = vertices.map((v) => (v.h < sizes.node ? { w: 0, h: 0 } : v));
+    const columns = fitted(shape, column, vertices.map((_, i) => (pins[i] === 0 && !linked[i] ? 2 : pins[i])), { x: 40, y: sizes.gap }, room, 1);
     const first = pins.includes(-1) ? 1 : 0;
-    const used = tied.length > 0 ? Math.max(...tied.map((i) => column[i])) - first + 1 : 0;
-    const wanted = Math.max(used, Math.ceil(Math.sqrt(lonely.length / 2.2)));
-    const rows = new Array(wanted).fill(0);
-    for (const i of tied) rows[column[i] - first]++;
+    const tied = free.filter((i) => linked[i]);
+    const used = tied.length > 0 ? Math.max(...tied.map((i) => columns[i])) - first + 1 : 0;
+    const rows = new Array(Math.max(used, Math.ceil(Math.sqrt(lonely.length / 2.2)))).fill(0);
+    for (const i of tied) rows[columns[i] - first]++;
     for (const i of lonely) {
-      let best = 0;
-      rows.forEach((n, c) => { if (n < rows[best]) best = c; });
-      column[i] = first + best;
-      rows[best]++;
+      const least = rows.indexOf(Math.min(...rows));
+      columns[i] = first + least;
+      rows[least]++;
     }
-    const height = Math.max(430, Math.sqrt(free.length) * 95);
-    const split = wrapped(free.map((i) => vertices[i]), free.map((i) => column[i]), height, sizes.gap);
-    free.forEach((v, i) => { column[v] = first + split[i]; });
-    const last = Math.max(...free.map((i) => column[i])) + 1;
-    pins.forEach((p, i) => { if (p === 1) column[i] = last; });
+    pins.forEach((p, i) => { if (p === 1) columns[i] = first + rows.length; });
+    return columns;
   }
 
   nodeWidth(end) {
-    return Math.max(96, Math.min(190, Math.max(textWidth(cut(this.name(end), 24), 12.5), textWidth(cut(this.detail(end), 30), 11)) + 22));
+    return Math.max(84, Math.min(205, Math.max(textWidth(cut(this.name(end), 22), 14), textWidth(cut(this.detail(end), 30), 11.5)) + 20));
   }
 
   portOf(l, io) {
@@ -198,18 +213,24 @@ class Scene {
       return back ? points.reverse() : points;
     };
     const side = (box, node, right) => { const p = box.place.get(node); return [box.x + p.x + (right ? p.w : 0), box.y + p.y]; };
+    const turned = (point, from, by) => Object.assign(point, { turn: Math.max(from[0], point[0]) + 16 + Math.min(40, Math.abs(point[1] - from[1]) * 0.12) + by });
     if (l.a === l.b && l.m >= 0 && l.n >= 0) {
-      const right = l.a.place.get(l.m).x < l.a.place.get(l.n).x;
-      return [side(l.a, l.m, right), ...inside(l.a, l.m, l.a.place.get(l.n).i), side(l.a, l.n, !right)];
+      const [m, n] = [l.a.columns[l.a.place.get(l.m).i], l.a.columns[l.a.place.get(l.n).i]];
+      const from = side(l.a, l.m, m <= n), to = side(l.a, l.n, m >= n);
+      return m === n ? [from, turned(to, from, 0)] : [from, ...inside(l.a, l.m, l.a.place.get(l.n).i), to];
     }
     const points = [];
     const border = (box, right, y) => [box.x + (right ? box.w : 0), y];
     const exit = this.portOf(l, "out"), entry = this.portOf(l, "in");
     if (exit) points.push(side(l.a, l.m, exit.right), ...inside(l.a, l.m, exit.i), border(l.a, exit.right, l.a.y + l.a.h / 2 + exit.y));
-    else if (l.a !== l.b) points.push(border(l.a, l.right, l.a.y + l.a.h / 2));
-    if (l.a !== l.b) points.push(...this.between(l.a, l.b));
-    if (entry) points.push(border(l.b, entry.right, l.b.y + l.b.h / 2 + entry.y), ...inside(l.b, l.n, entry.i, true), side(l.b, l.n, entry.right));
-    else if (l.a !== l.b) points.push(border(l.b, !l.right, l.b.y + l.b.h / 2));
+    else if (l.a !== l.b) points.push(border(l.a, l.outRight, l.a.y + l.a.h / 2));
+    if (l.a !== l.b) points.push(...this.between(l));
+    const start = points.at(-1);
+    const enter = (point) => points.push(l.a !== l.b && l.outRight && l.inRight ? turned(point, start, (l.turn % 5) * 5) : point);
+    if (entry) {
+      enter(border(l.b, entry.right, l.b.y + l.b.h / 2 + entry.y));
+      points.push(...inside(l.b, l.n, entry.i, true), side(l.b, l.n, entry.right));
+    } else if (l.a !== l.b) enter(border(l.b, l.inRight, l.b.y + l.b.h / 2));
     return points;
   }
 

@@ -61,6 +61,7 @@ type graphRange struct {
 type graphFlow struct {
 	Ports string `json:"ports"`
 	Note  string `json:"note,omitempty"`
+	Maybe bool   `json:"maybe,omitempty"` // nobody can tell
 }
 
 // graphFinding says which workloads a finding is about: those that the policy selects, or all of the namespace.
@@ -87,7 +88,7 @@ const mostPrefixes = 2
 // newGraphView makes the view. What a pair of workloads may do because no policy isolates the one for egress nor the other for
 // ingress is no edge: the nodes say that they are open.
 func newGraphView(g *Graph, findings []namespaceGroup) (*graphView, error) {
-	v := &graphView{First: g.First}
+	v := &graphView{First: g.First, Nodes: []graphNode{}, Groups: []graphGroup{}, Ranges: []graphRange{}, Flows: []graphFlow{}, Edges: [][3]int{}}
 	groups := map[string]int{}
 	for _, w := range g.Workloads {
 		if _, there := groups[w.Namespace]; !there {
@@ -173,7 +174,7 @@ func aboutWorkloads(g *Graph, findings []namespaceGroup, groups map[string]int) 
 		selected[s] = slices.Compact(nodes)
 		return selected[s]
 	}
-	var out []graphFinding
+	out := []graphFinding{}
 	for _, ns := range findings {
 		group, there := groups[ns.Name]
 		if !there {

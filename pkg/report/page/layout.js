@@ -62,20 +62,35 @@ function breakCircles(count, out, into, pins) {
   return position;
 }
 
-// wrapped splits columns that are higher than the limit.
-function wrapped(vertices, column, limit, gap) {
-  const columns = [];
-  vertices.forEach((v, i) => (columns[column[i]] ||= []).push(i));
-  const result = new Array(vertices.length);
-  let at = 0;
-  for (const members of columns) {
-    if (!members) continue;
-    const height = members.reduce((sum, i) => sum + vertices[i].h + gap, 0);
-    const parts = Math.max(1, Math.ceil(height / limit));
-    const share = Math.ceil(members.length / parts);
-    members.forEach((v, i) => { result[v] = at + Math.floor(i / share); });
-    at += Math.ceil(members.length / share);
+// fitted merges neighbouring columns, and splits high ones, so that all of it fits into an area of that size at the scale, or as well as it
+// can. Pins stay where they are. The vertices' sizes may be guesses.
+function fitted(vertices, column, pins, gap, area, enough) {
+  const layers = [];
+  vertices.forEach((v, i) => { if (pins[i] === 0) (layers[column[i]] ||= []).push(i); });
+  const full = layers.filter(Boolean);
+  const high = (list) => list.reduce((sum, i) => sum + vertices[i].h + gap.y, 0);
+  let best = null;
+  for (let limit = 200; limit < 40000; limit *= 1.25) {
+    const columns = [];
+    for (const layer of full) {
+      const parts = Math.ceil(high(layer) / limit);
+      if (parts > 1) {
+        const share = Math.ceil(layer.length / parts);
+        for (let i = 0; i < layer.length; i += share) columns.push(layer.slice(i, i + share));
+      } else if (columns.length > 0 && high(columns.at(-1)) + high(layer) <= limit) columns[columns.length - 1] = [...columns.at(-1), ...layer];
+      else columns.push([...layer]);
+    }
+    const wide = (list) => Math.max(0, ...list.map((i) => vertices[i].w)) + gap.x;
+    const pinned = [-1, 1].map((pin) => vertices.map((_, i) => i).filter((i) => pins[i] === pin)).filter((list) => list.length > 0);
+    const all = [...columns, ...pinned];
+    const [width, height] = [all.reduce((sum, c) => sum + wide(c), 0), Math.max(0, ...all.map(high))];
+    const scale = Math.min(area.width / width, area.height / height, enough);
+    if (!best || scale > best.scale * 1.03) best = { scale, columns };
+    if (columns.length <= 1) break;
   }
+  const first = pins.includes(-1) ? 1 : 0;
+  const result = vertices.map((_, i) => (pins[i] < 0 ? 0 : first + best.columns.length));
+  best.columns.forEach((members, c) => { for (const i of members) result[i] = first + c; });
   return result;
 }
 
@@ -87,7 +102,13 @@ function placed(vertices, links, column, { gapX, gapY }) {
   const routes = new Map();
   const merged = new Map();
   for (const l of links) {
-    if (column[l.from] === column[l.to]) continue;
+    if (l.from === l.to) continue;
+    if (column[l.from] === column[l.to]) {
+      const side = { own: l.fromY || 0, other: l.toY || 0, weight: 1 };
+      items[l.from].near.push({ ...side, at: l.to });
+      items[l.to].near.push({ at: l.from, own: side.other, other: side.own, weight: 1 });
+      continue;
+    }
     const [a, b, ay, by] = column[l.from] < column[l.to] ? [l.from, l.to, l.fromY, l.toY] : [l.to, l.from, l.toY, l.fromY];
     const key = a * vertices.length + b;
     const known = merged.get(key);
@@ -96,7 +117,7 @@ function placed(vertices, links, column, { gapX, gapY }) {
   }
   for (const [key, l] of merged) {
     const chain = [l.a];
-    for (let c = column[l.a] + 1; c < column[l.b]; c++) chain.push(items.push({ w: 0, h: 4, column: c, near: [], bend: true }) - 1);
+    for (let c = column[l.a] + 1; c < column[l.b]; c++) chain.push(items.push({ w: 0, h: Math.min(26, 4 * l.weight), column: c, near: [], bend: true }) - 1);
     chain.push(l.b);
     for (let i = 1; i < chain.length; i++) {
       const [p, q] = [chain[i - 1], chain[i]];
@@ -125,7 +146,7 @@ function placed(vertices, links, column, { gapX, gapY }) {
   columns.forEach((members, c) => {
     const crossing = members.reduce((n, i) => n + items[i].near.filter((l) => items[l.at].column > c).length, 0);
     x[c] = at;
-    at += width[c] + (c + 1 < columns.length ? gapX + Math.min(90, crossing * 3) : 0);
+    at += width[c] + (c + 1 < columns.length ? gapX + Math.min(60, crossing * 2) : 0);
   });
   let top = Infinity, bottom = -Infinity;
   for (const item of items) { top = Math.min(top, item.y - item.h / 2); bottom = Math.max(bottom, item.y + item.h / 2); }
@@ -134,7 +155,7 @@ function placed(vertices, links, column, { gapX, gapY }) {
   const between = (from, to) => {
     const back = column[from] > column[to];
     const chain = routes.get(back ? to * vertices.length + from : from * vertices.length + to) || [];
-    const points = chain.flatMap((i) => [[x[items[i].column], items[i].y], [x[items[i].column] + width[items[i].column], items[i].y]]);
+    const points = chain.flatMap((i) => [[x[items[i].column], items[i].y, items[i].h], [x[items[i].column] + width[items[i].column], items[i].y, items[i].h]]);
     return back ? points.reverse() : points;
   };
   return { at: items.slice(0, vertices.length), width: at, height: bottom - top, between };

@@ -7,8 +7,8 @@ import (
 )
 
 // merger makes the edges of a graphView, and puts those of equal flow together: to or from all workloads of a namespace, or all
-// there are. What they say together is exactly what every two workloads may do, less what open ones do among themselves, and less
-// what a workload of one pod may do with itself.
+// there are. What they say together is exactly what every two workloads and every workload and address may do, less what open ones
+// do among themselves and with any address, and less what a workload of one pod may do with itself.
 type merger struct {
 	view    *graphView
 	of      *reach.Connectivity
@@ -179,7 +179,11 @@ func (m *merger) outside() {
 	var order []key
 	for _, d := range model.Directions {
 		for i := range m.view.Nodes {
-			for _, part := range m.of.External(i, d).Parts() {
+			conns := m.of.External(i, d)
+			if open := [2]bool{m.view.Nodes[i].OpenIn, m.view.Nodes[i].OpenOut}; open[d] && conns.Equal(netset.AllConns()) {
+				continue
+			}
+			for _, part := range conns.Parts() {
 				k := key{d, part.Addrs.String(), part.Ports.String()}
 				if _, there := edges[k]; !there {
 					edges[k] = reach.Edge{Addrs: part.Addrs, Flow: reach.Flow{Ports: part.Ports}}
@@ -219,7 +223,7 @@ func (m *merger) flow(f *reach.Flow) int {
 	g := graphFlow{Ports: f.Ports.String()}
 	switch {
 	case f.Ports.IsEmpty():
-		g = graphFlow{Ports: f.Maybe.String(), Note: "perhaps: it depends on addresses of pods that are not known"}
+		g = graphFlow{Ports: f.Maybe.String(), Note: "perhaps: it depends on addresses of pods that are not known", Maybe: true}
 	case !f.Maybe.IsEmpty():
 		g.Note = "and perhaps " + f.Maybe.String() + ": it depends on addresses of pods that are not known"
 	case f.Partial:

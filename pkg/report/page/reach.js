@@ -5,7 +5,7 @@
   const graph = JSON.parse(data.textContent);
   const byID = (id) => document.getElementById(id);
   const canvas = byID("canvas"), picture = byID("graph"), side = byID("side"), list = byID("connections");
-  const search = byID("reach-search"), only = byID("reach-ns"), port = byID("reach-port");
+  const search = byID("reach-search"), only = byID("reach-ns"), port = byID("reach-port"), perhaps = byID("reach-perhaps");
   const rows = Array.from(list.querySelectorAll("tr[data-edge]"));
   const most = 40; // workloads that are all shown from the start
   const unfolded = new Set();
@@ -43,14 +43,20 @@
   }
   const visible = (e) => {
     const g = Number(only.value);
-    return hasPort(graph.flows[e.flow].ports, port.value.trim()) && (g < 0 || covers(e.from, firstGroup + g) || covers(e.to, firstGroup + g));
+    return (perhaps.checked || !graph.flows[e.flow].maybe) && hasPort(graph.flows[e.flow].ports, port.value.trim()) && (g < 0 || covers(e.from, firstGroup + g) || covers(e.to, firstGroup + g));
   };
+  byID("reach-perhaps-label").hidden = !graph.flows.some((f) => f.maybe);
   const edges = () => graph.edges.map((e, i) => ({ from: e[0], to: e[1], flow: e[2], i })).filter(visible);
   const words = () => search.value.toLowerCase().split(/\s+/).filter(Boolean);
   const found = (end) => words().every((w) => ends[end].includes(w));
 
+  const area = () => {
+    const { width, height } = canvas.getBoundingClientRect();
+    return { width: Math.max(600, width - 48), height: Math.max(400, height - 48) };
+  };
+
   function build() {
-    scene = new Scene(graph, (key) => unfolded.has(key), visible, Number(only.value));
+    scene = new Scene(graph, (key) => unfolded.has(key), visible, Number(only.value), area());
     drawn = drawScene(scene, graph.flows);
     picture.replaceChildren(drawn.root);
     items = new Map(drawn.nodes.map((item) => [item.element, item]));
@@ -134,7 +140,7 @@
     state.at = { end: box.end, box: box.key };
     build();
     const after = drawn.boxes.get(box.key);
-    if (before && after) { state.x += (before.x - after.x) * state.k; state.y += (before.y - after.y) * state.k; move(); }
+    if (before && after) { state.x += (before.x - after.x) * state.k; state.y += (before.y - after.y) * state.k; reveal({ ...after, w: after.box.w, h: after.box.h }, false); }
   }
 
   // The details.
@@ -175,7 +181,7 @@
       side.replaceChildren(
         make("p", "note", "Select a workload, a namespace or a range to see what it may connect to, and what may connect to it."),
         make("ul", "facts", make("li", "", `${graph.nodes.length} workloads in ${graph.groups.length} namespaces`), make("li", "", `${openIn} open in: no policy isolates them for ingress`), make("li", "", `${openOut} open out: no policy isolates them for egress`)),
-        make("p", "note", "What is open out may connect to all that is open in, on every port. The graph draws no lines for that."),
+        make("p", "note", "What is open out may connect to all that is open in and to any address, and any address to what is open in, on every port. There are no lines for that."),
         findingList(() => true));
       return;
     }
@@ -189,15 +195,15 @@
       const n = graph.nodes[end];
       facts.append(make("li", "", `${n.kind}, ${n.pods} ${n.pods === 1 ? "pod" : "pods"}`));
       if (n.host) facts.append(make("li", "", "On the network of its node, where policies do not apply on most CNIs"));
-      facts.append(make("li", n.openIn ? "warn" : "", n.openIn ? "Open in: no policy isolates it for ingress. All that may connect out reaches it, on every port" : "Isolated for ingress"));
-      facts.append(make("li", n.openOut ? "warn" : "", n.openOut ? "Open out: no policy isolates it for egress. It reaches all that lets it in, on every port" : "Isolated for egress"));
+      facts.append(make("li", n.openIn ? "warn" : "", n.openIn ? "Open in: no policy isolates it for ingress. All that may connect out reaches it, and any address, on every port" : "Isolated for ingress"));
+      facts.append(make("li", n.openOut ? "warn" : "", n.openOut ? "Open out: no policy isolates it for egress. It reaches all that lets it in, and any address, on every port" : "Isolated for egress"));
       about = (f) => (f.nodes ? f.nodes.includes(end) : false);
     } else if (end < firstRange) {
       const members = graph.nodes.map((n, i) => [n, i]).filter(([n]) => n.group === end - firstGroup);
       const open = members.filter(([n]) => n.openIn || n.openOut).length;
       facts.append(make("li", "", `Namespace, ${members.length} ${members.length === 1 ? "workload" : "workloads"}${open ? `, ${open} of them open` : ""}`));
       about = (f) => f.group === end - firstGroup;
-    } else if (end < every) facts.append(make("li", "", graph.ranges[end - firstRange].full));
+    } else if (end < every) facts.append(make("li", "", graph.ranges[end - firstRange].full), make("li", "", "Besides, any address may connect to what is open in, and be connected to by what is open out"));
     else facts.append(make("li", "", "All workloads of all namespaces"));
     parts.push(facts);
     const shown = edges();
@@ -213,7 +219,7 @@
   function fit() {
     const { width, height } = canvas.getBoundingClientRect();
     const margin = 24;
-    state.k = Math.max(0.55, Math.min(1.1, (width - 2 * margin) / Math.max(1, scene.width), (height - 2 * margin) / Math.max(1, scene.height)));
+    state.k = Math.max(0.62, Math.min(1.1, (width - 2 * margin) / Math.max(1, scene.width), (height - 2 * margin) / Math.max(1, scene.height)));
     state.x = Math.max(margin, (width - scene.width * state.k) / 2);
     state.y = Math.max(margin, (height - scene.height * state.k) / 2);
     move();
@@ -351,7 +357,7 @@
     const first = ends.findIndex((_, end) => found(end));
     if (first >= 0) pick(first, { center: true });
   });
-  for (const field of [only, port]) field.addEventListener("input", () => { build(); describe(); fit(); });
+  for (const field of [only, port, perhaps]) field.addEventListener("input", () => { build(); describe(); fit(); });
   for (const place of [list, side]) {
     place.addEventListener("click", (event) => {
       const name = event.target.closest("[data-end]");
