@@ -23,7 +23,7 @@ func (p program) page(command string, in *input, r *report.Report) htmlpage.Page
 
 // graphPage writes the page of who may connect to whom, with what check finds in the same input.
 func (p program) graphPage(ctx context.Context, g *graph.Graph, in *input) error {
-	decided, err := p.newJudge(in.config, nil).all(ctx, in)
+	decided, err := in.decide(ctx, p.newJudge(in.config, nil))
 	if err != nil {
 		return err
 	}
