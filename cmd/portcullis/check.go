@@ -70,6 +70,11 @@ func (p program) check(ctx context.Context, paths []string, o checkOptions) erro
 	}
 	r := report.FromDecided(report.ScopeOf(in.snapshot), decided, in.problems)
 	r.Judged = in.objects()
+	return p.finish(r, in, o)
+}
+
+// finish shows the report, and says by the exit code what it holds.
+func (p program) finish(r *report.Report, in *input, o checkOptions) error {
 	switch err := p.write(r, in, o); {
 	case err != nil:
 		return fmt.Errorf("writing the report: %w", err)

@@ -89,6 +89,7 @@ and on the command line.`,
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
+		p.auditCommand(),
 		p.checkCommand(),
 		p.checkConfigCommand(),
 		p.diffCommand(),

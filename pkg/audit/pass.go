@@ -80,3 +80,18 @@ func sortItems(items []Item) []Item {
 		return again
 	})
 }
+
+// OverdueByAge is for a single pass, which cannot tell since when something is provisional: what is so on a policy that is older than
+// grace counts as a violation.
+func OverdueByAge(grace time.Duration, now time.Time) func(model.Change, []finding.Finding) {
+	return func(c model.Change, findings []finding.Finding) {
+		if c.NewPolicy == nil || c.NewPolicy.Created.IsZero() || c.NewPolicy.Created.Add(grace).After(now) {
+			return
+		}
+		for i := range findings {
+			if findings[i].Outcome == finding.Provisional {
+				findings[i].Outcome = finding.Violation
+			}
+		}
+	}
+}

@@ -129,11 +129,16 @@ func oneLine(s string) string {
 func ScopeOf(s *model.Snapshot) Scope {
 	var out Scope
 	for ns := range s.Namespaces() {
-		out.Namespaces++
-		out.Policies += len(ns.Policies)
-		out.Pods += reach.CountPods(ns.Classes)
+		out.Add(ns)
 	}
 	return out
+}
+
+// Add counts one more namespace.
+func (s *Scope) Add(ns *model.Namespace) {
+	s.Namespaces++
+	s.Policies += len(ns.Policies)
+	s.Pods += reach.CountPods(ns.Classes)
 }
 
 // FromDecided makes the report of findings that have been decided.
