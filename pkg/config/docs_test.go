@@ -73,6 +73,10 @@ func TestDocsAndExamplesAreValid(t *testing.T) {
 	}
 	examples, err := filepath.Glob("../../examples/config/*.yaml")
 	require.NoError(t, err)
+	custom, err := filepath.Glob("../../examples/custom-rules/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, custom)
+	examples = append(examples, custom...)
 	require.NotEmpty(t, examples)
 	for _, path := range examples {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -81,15 +85,17 @@ func TestDocsAndExamplesAreValid(t *testing.T) {
 			check(t, string(text), path)
 		})
 	}
-	page, err := os.ReadFile(filepath.Join(docs, "configuration.md"))
-	require.NoError(t, err)
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	require.NotEmpty(t, blocks)
-	for i, b := range blocks {
-		if strings.HasPrefix(b[1], "metadata:") {
-			continue // of a NetworkPolicy
+	for _, name := range []string{"configuration.md", "custom-rules.md"} {
+		page, err := os.ReadFile(filepath.Join(docs, name))
+		require.NoError(t, err)
+		blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+		require.NotEmpty(t, blocks)
+		for i, b := range blocks {
+			if strings.HasPrefix(b[1], "metadata:") {
+				continue // of a NetworkPolicy
+			}
+			t.Run(fmt.Sprintf("%s, block %d", name, i), func(t *testing.T) { check(t, b[1], name) })
 		}
-		t.Run(fmt.Sprintf("block %d", i), func(t *testing.T) { check(t, b[1], "docs/configuration.md") })
 	}
 }
 
