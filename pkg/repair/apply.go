@@ -120,6 +120,11 @@ func (r *run) edit(batch []verdict.Decided) (edits map[string][]fix.Edit, change
 	}
 	for name, list := range edits {
 		slices.SortFunc(list, func(a, b fix.Edit) int { return a.Start - b.Start })
+		for i := 1; i < len(list); i++ {
+			if list[i].Start < list[i-1].End {
+				return nil, nil, errMoved.Error(), nil
+			}
+		}
 		pairs, err := r.reread(name, fix.Apply(r.files[name].content, list))
 		if err != nil {
 			return nil, nil, err.Error(), nil
