@@ -343,7 +343,7 @@ func TestRandomEditsMeanWhatThePatchSays(t *testing.T) {
 		if err != nil {
 			t.Skip("the patch does not fit:", err)
 		}
-		edits, err := fix.Edits([]byte(text), "", []finding.PatchOp{op})
+		edits, err := editsWithin(t, []byte(text), op)
 		require.NoError(t, err, "%s\n%s", patch, text)
 		edited := string(fix.Apply([]byte(text), edits))
 		after, err := yaml.YAMLToJSONStrict([]byte(edited))
@@ -351,6 +351,18 @@ func TestRandomEditsMeanWhatThePatchSays(t *testing.T) {
 		require.JSONEq(t, string(want), string(after), "%s\n%s\nbecomes\n%s", patch, text, edited)
 		unrelatedLinesStay(t, w, op, text, edited)
 	})
+}
+
+// editsWithin asks for the edits of an object in the document, one of those that hold all that the operation is about.
+func editsWithin(t *rapid.T, text []byte, op finding.PatchOp) ([]fix.Edit, error) {
+	tokens := strings.Split(op.Path, "/")
+	object := strings.Join(tokens[:rapid.IntRange(1, len(tokens)-1).Draw(t, "object")], "/")
+	if op.From != "" && !strings.HasPrefix(op.From, object+"/") {
+		object = ""
+	}
+	op.Path = strings.TrimPrefix(op.Path, object)
+	op.From = strings.TrimPrefix(op.From, object)
+	return fix.NewDocument(text).Edits(object, []finding.PatchOp{op})
 }
 
 // unrelatedLinesStay checks the lines of nodes that are neither in what the operation is about nor around it.
@@ -410,7 +422,7 @@ func TestRandomEditsOfJSON(t *testing.T) {
 		if err != nil {
 			t.Skip("the patch does not fit:", err)
 		}
-		edits, err := fix.Edits(text, "", []finding.PatchOp{op})
+		edits, err := editsWithin(t, text, op)
 		require.NoError(t, err, "%s\n%s", patch, text)
 		assert.JSONEq(t, string(want), string(fix.Apply(text, edits)))
 	})

@@ -54,11 +54,6 @@ func meaning(text []byte) ([]byte, error) {
 	return k8syaml.YAMLToJSONStrict(text)
 }
 
-func isJSON(text []byte) bool {
-	trimmed := bytes.TrimSpace(text)
-	return len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed)
-}
-
 // expected is the value that the patched document must have.
 func expected(text []byte, object string, patch []finding.PatchOp) (any, error) {
 	document, err := meaning(text)

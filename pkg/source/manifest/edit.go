@@ -29,6 +29,8 @@ func (r *Result) Content(file string) ([]byte, error) {
 // Text is the content of a file, as what the patches of findings are written into.
 type Text struct {
 	documents []document
+	// parsed are those of the documents that have been asked for, by their index.
+	parsed map[int]*fix.Document
 	// marks are where byte order marks were left out of the text that the documents are of.
 	marks   []int
 	failure error
@@ -36,7 +38,7 @@ type Text struct {
 
 // NewText splits a file into its documents.
 func NewText(content []byte) *Text {
-	t := &Text{}
+	t := &Text{parsed: map[int]*fix.Document{}}
 	for at := 0; ; {
 		n := bytes.Index(content[at:], byteOrderMark)
 		if n < 0 {
@@ -58,7 +60,7 @@ func NewText(content []byte) *Text {
 }
 
 // Edits are what does the finding's patch to the content, sorted and without overlap. The subject is looked for where the
-// finding's source says. The error says why it cannot be done, in words that follow the subject's name.
+// finding's source says. It is not safe for concurrent use. The error says why it cannot be done, in words that follow the subject's name.
 func (t *Text) Edits(f *finding.Finding) ([]fix.Edit, error) {
 	if t.failure != nil {
 		return nil, t.failure
@@ -67,7 +69,10 @@ func (t *Text) Edits(f *finding.Finding) ([]fix.Edit, error) {
 	// Several JSON values may stand in one line.
 	for ; at >= 0; at-- {
 		d := &t.documents[at]
-		pointer, found, err := d.find(f.Subject, f.Source.Line)
+		if t.parsed[at] == nil {
+			t.parsed[at] = fix.NewDocument(d.text)
+		}
+		pointer, found, err := d.find(t.parsed[at], f.Subject, f.Source.Line)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +82,7 @@ func (t *Text) Edits(f *finding.Finding) ([]fix.Edit, error) {
 			}
 			break
 		}
-		edits, err := fix.Edits(d.text, pointer, f.Patch)
+		edits, err := t.parsed[at].Edits(pointer, f.Patch)
 		if err != nil {
 			return nil, err
 		}
@@ -130,11 +135,10 @@ func (t *Text) inFile(edits []fix.Edit) []fix.Edit {
 }
 
 // find is the JSON Pointer of an object in the document: the last one that begins at the line or before.
-func (d *document) find(s finding.Subject, line int) (pointer string, found bool, err error) {
-	t := &yamlText{document: d}
-	root := t.tree()
-	if t.failure != nil {
-		return "", false, fmt.Errorf("cannot be parsed: %w", t.failure)
+func (d *document) find(parsed *fix.Document, s finding.Subject, line int) (pointer string, found bool, err error) {
+	root, err := parsed.Root()
+	if err != nil {
+		return "", false, err
 	}
 	var walk func(n *yaml.Node, at, kind string)
 	walk = func(n *yaml.Node, at, kind string) {
@@ -143,17 +147,15 @@ func (d *document) find(s finding.Subject, line int) (pointer string, found bool
 		}
 		if list := resolve(child(n, "items")); list != nil && list.Kind == yaml.SequenceNode && strings.HasSuffix(kind, "List") {
 			for i, item := range list.Content {
-				walk(resolve(item), at+"/items/"+strconv.Itoa(i), strings.TrimSuffix(kind, "List"))
+				walk(item, at+"/items/"+strconv.Itoa(i), strings.TrimSuffix(kind, "List"))
 			}
 			return
 		}
-		if isObject(n, kind, s) && t.lineOf(n) <= line {
+		if isObject(n, kind, s) && n.Line+d.line-1 <= line {
 			pointer, found = at, true
 		}
 	}
-	if root != nil {
-		walk(root, "", "")
-	}
+	walk(resolve(root), "", "")
 	return pointer, found, nil
 }
 
