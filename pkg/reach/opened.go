@@ -25,15 +25,57 @@ func Opened(before, after *View, old, now *model.Policy) string {
 			}
 		}
 		for _, b := range classes {
-			if more := after.Between(a, b).Possible.Minus(before.Between(a, b).Possible); !more.IsEmpty() {
-				return fmt.Sprintf("%s → %s %s", a.Name(), b.Name(), more.Short())
-			}
-			if more := after.Between(b, a).Possible.Minus(before.Between(b, a).Possible); !more.IsEmpty() {
-				return fmt.Sprintf("%s → %s %s", b.Name(), a.Name(), more.Short())
+			for _, ends := range [2][2]*model.PodClass{{a, b}, {b, a}} {
+				if more := openedBetween(before, after, ends[0], ends[1]); !more.IsEmpty() {
+					return fmt.Sprintf("%s → %s %s", ends[0].Name(), ends[1].Name(), more.Short())
+				}
 			}
 		}
 	}
 	return ""
+}
+
+// openedBetween are ports on which some pod of from may connect to some pod of to after, and might not before. Where rules
+// match only some of the pods, by their addresses, each pair of pods is looked at.
+func openedBetween(before, after *View, from, to *model.PodClass) netset.Ports {
+	was, is := before.Between(from, to), after.Between(from, to)
+	more := is.Possible.Minus(was.Possible)
+	if !more.IsEmpty() || was.Every.ContainsAll(is.Possible) {
+		return more
+	}
+	for _, a := range endsOf(from) {
+		for _, b := range endsOf(to) {
+			if more := after.possible(a, b).Minus(before.possible(a, b)); !more.IsEmpty() && (from != to || a.Pod != b.Pod) {
+				return more
+			}
+		}
+	}
+	return netset.Ports{}
+}
+
+// endsOf are the pods of a class, or the class itself while it has none.
+func endsOf(c *model.PodClass) []Endpoint {
+	if len(c.Pods) == 0 {
+		return []Endpoint{{Class: c}}
+	}
+	out := make([]Endpoint, len(c.Pods))
+	for i := range c.Pods {
+		out[i] = Endpoint{Class: c, Pod: &c.Pods[i]}
+	}
+	return out
+}
+
+// possible is Between's Possible, for single pods.
+func (v *View) possible(from, to Endpoint) netset.Ports {
+	var out netset.Ports
+	for _, from.Family = range families {
+		to.Family = from.Family
+		if v.have(from, from.Family).Possible && v.have(to, to.Family).Possible {
+			both := v.Allowed(from.Class, model.Egress, to).Possible.Intersect(v.Allowed(to.Class, model.Ingress, from).Possible)
+			out = out.Union(both)
+		}
+	}
+	return out
 }
 
 func endName(c *model.PodClass, isClass bool, addrs netset.Addrs) string {
