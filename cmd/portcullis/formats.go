@@ -35,7 +35,7 @@ func formats() []format {
 		}},
 		{"github", func(p program, r *report.Report, _ *input, _ checkOptions) error { return r.GitHub(p.out) }},
 		{"html", func(p program, r *report.Report, in *input, _ checkOptions) error {
-			return p.page("check", in, r).Write(p.out)
+			return p.page(in.verb, in, r).Write(p.out)
 		}},
 	}
 }

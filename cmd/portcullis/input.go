@@ -13,6 +13,7 @@ import (
 
 	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/report"
 	"github.com/portcullis-dev/portcullis/pkg/source/cluster"
 	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
@@ -43,6 +44,9 @@ type input struct {
 	// facts are those that the snapshot is made with.
 	facts    model.Facts
 	snapshot *model.Snapshot
+	// verb is what the command does, as read was told; connectivity is for pages that show the graph, and else nil.
+	verb         string
+	connectivity *reach.Connectivity
 	// from names what was read, for people: "manifests/ in the cluster".
 	from string
 	// only is whether nothing but manifests was named, or nothing but a cluster.
@@ -74,7 +78,7 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 		}
 		paths = []string{manifest.Stdin}
 	}
-	in := &input{onlyManifests: !o.live, onlyCluster: len(paths) == 0, from: sources(paths, o.live)}
+	in := &input{onlyManifests: !o.live, onlyCluster: len(paths) == 0, from: sources(paths, o.live), verb: verb}
 	var err error
 	if in.config, err = p.loadConfig(o.config); err != nil {
 		return nil, err

@@ -219,7 +219,7 @@ func TestReachPageDrawsNoMeshOfWorkloadsWithoutPolicies(t *testing.T) {
 	}
 	tb := open(t, written(t, m.String(), "reach"), desk)
 	assert.LessOrEqual(t, eval[int](tb, `document.querySelectorAll("#graph .line").length`), 4)
-	assert.Len(t, eval[[]string](tb, `[...document.querySelectorAll("#graph .node.unisolated .detail")].filter(e => e.textContent.endsWith("open in, out")).map(e => e.textContent)`), 30)
+	assert.Len(t, eval[[]string](tb, `[...document.querySelectorAll("#graph .node.unisolated .detail")].filter(e => e.textContent.endsWith("1 pod · open in, out")).map(e => e.textContent)`), 30)
 	assert.Empty(t, tb.overlaps())
 	tb.picture("reach-open", false)
 }

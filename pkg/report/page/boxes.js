@@ -81,7 +81,7 @@ class Scene {
     const { column, linked } = ranked(boxes.length, links, boxes.map((b) => b.pin));
     const tied = boxes.filter((b) => linked[b.index]), loose = boxes.filter((b) => !linked[b.index]);
     const at = new Map(tied.map((b, i) => [b.index, i]));
-    const columns = tied.length === 0 ? [] : fitted(tied.map((b) => this.guess(b)), tied.map((b) => column[b.index]), tied.map((b) => b.pin), { x: 66, y: 26 }, this.area, 0.66);
+    const columns = tied.length === 0 ? [] : fitted(tied.map((b) => this.guess(b)), tied.map((b) => column[b.index]), tied.map((b) => b.pin), { x: 66, y: 26 }, this.area, 0.7);
     for (const l of lines) {
       const [a, b] = [columns[at.get(l.a.index)], columns[at.get(l.b.index)]];
       l.outRight = l.a === l.b || a <= b;
@@ -132,7 +132,7 @@ class Scene {
   // fill gives a box its size, and places to what is in it.
   fill(box) {
     if (!box.open) {
-      box.w = Math.max(116, Math.min(230, textWidth(cut(box.title, 28), 14.5) + 44));
+      box.w = Math.max(116, Math.min(230, textWidth(cut(box.title, 28), 14.5) + 52));
       box.h = sizes.folded;
       return;
     }
@@ -246,11 +246,11 @@ class Scene {
     if (end === this.every) return "in every namespace";
     if (end >= this.firstRange) {
       const r = this.graph.ranges[end - this.firstRange];
-      return r.short === r.name ? "address range" : r.short;
+      return r.short === r.name ? "address range" : cut(r.short, 24);
     }
     const n = this.graph.nodes[end];
     const open = n.host ? "host network" : n.openIn && n.openOut ? "open in, out" : n.openIn ? "open in" : n.openOut ? "open out" : "";
-    const kind = n.kind === "Pod" ? "Pod" : `${n.kind} · ${n.pods}`;
-    return open ? `${kind} · ${open}` : kind;
+    const pods = n.kind === "Pod" ? "Pod" : n.pods === 1 ? "1 pod" : `${n.pods} pods`;
+    return open ? `${pods} · ${open}` : pods;
   }
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/report"
 	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
 	"github.com/portcullis-dev/portcullis/test/oracle/gen"
 )
@@ -104,4 +105,23 @@ func TestTheGraphSaysExactlyWhatTheEdgesSay(t *testing.T) {
 	})
 	assert.Positive(t, whole, "the test is worth something")
 	assert.Positive(t, open, "the test is worth something")
+}
+
+func TestAnAuditPageOpensWithItsFindingsAndHasTheGraphBehindThem(t *testing.T) {
+	input, err := manifest.Load(t.Context(), []string{manifest.Stdin}, strings.NewReader("apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {containers: [{name: c, image: i}]}\n"))
+	require.NoError(t, err)
+	world := input.Store.Snapshot(model.Facts{})
+	connectivity, err := reach.Connect(t.Context(), world)
+	require.NoError(t, err)
+	for first, want := range map[bool]string{
+		false: `<button type="button" data-view="findings" aria-current="page">Findings</button><button type="button" data-view="reach">Connections</button>`,
+		true:  `<button type="button" data-view="reach" aria-current="page">Connections</button><button type="button" data-view="findings">Findings</button>`,
+	} {
+		var out strings.Builder
+		p := Page{Title: "audit of the cluster", Made: "2026-07-01T12:00:00Z", Report: &report.Report{}, Graph: &Graph{Connectivity: connectivity, World: world, First: first}}
+		require.NoError(t, p.Write(&out))
+		assert.Contains(t, out.String(), want)
+		assert.Contains(t, out.String(), `<span class="made">2026-07-01T12:00:00Z</span>`)
+		assert.Contains(t, out.String(), `<script type="application/json" id="graph-data">{"nodes":[{"group":0,"kind":"Pod","name":"web"`)
+	}
 }

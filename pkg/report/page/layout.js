@@ -130,7 +130,7 @@ function placed(vertices, links, column, { gapX, gapY }) {
   }
   const columns = [];
   items.forEach((item, i) => (columns[item.column] ||= []).push(i));
-  stack(items, columns, gapY);
+  stack(items, columns, gapY, merged.size > 0);
   for (let round = 0; round < 14; round++) {
     const right = round % 2 === 0;
     const sweep = right ? columns : columns.toReversed();
@@ -161,11 +161,12 @@ function placed(vertices, links, column, { gapX, gapY }) {
   return { at: items.slice(0, vertices.length), width: at, height: bottom - top, between };
 }
 
-function stack(items, columns, gap) {
+// stack puts the items of each column below each other, around the middle or from the top.
+function stack(items, columns, gap, middle) {
   for (const members of columns) {
     let y = 0;
     for (const i of members) { items[i].y = y + items[i].h / 2; y += items[i].h + gap; }
-    for (const i of members) items[i].y -= y / 2;
+    if (middle) for (const i of members) items[i].y -= y / 2;
   }
 }
 

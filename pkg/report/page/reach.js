@@ -52,7 +52,7 @@
 
   const area = () => {
     const { width, height } = canvas.getBoundingClientRect();
-    return { width: Math.max(600, width - 48), height: Math.max(400, height - 48) };
+    return { width: Math.max(600, width - 40), height: Math.max(400, height - 64) };
   };
 
   function build() {
@@ -218,10 +218,10 @@
   function move() { drawn.root.setAttribute("transform", `translate(${state.x.toFixed(1)} ${state.y.toFixed(1)}) scale(${state.k.toFixed(3)})`); }
   function fit() {
     const { width, height } = canvas.getBoundingClientRect();
-    const margin = 24;
-    state.k = Math.max(0.62, Math.min(1.1, (width - 2 * margin) / Math.max(1, scene.width), (height - 2 * margin) / Math.max(1, scene.height)));
+    const margin = 20, legend = 24;
+    state.k = Math.max(0.62, Math.min(1.1, (width - 2 * margin) / Math.max(1, scene.width), (height - 2 * margin - legend) / Math.max(1, scene.height)));
     state.x = Math.max(margin, (width - scene.width * state.k) / 2);
-    state.y = Math.max(margin, (height - scene.height * state.k) / 2);
+    state.y = Math.max(margin, (height - legend - scene.height * state.k) / 2);
     move();
   }
   function zoom(factor, cx, cy) {
