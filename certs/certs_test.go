@@ -125,6 +125,40 @@ func TestFilesAreReadAgainWhenTheyChange(t *testing.T) {
 	assert.Equal(t, second.NotAfter(), source.NotAfter())
 }
 
+func TestFilesAreReadAgainWhenKubeletSwapsTheVolume(t *testing.T) {
+	// A mounted Secret is a folder ..data, a symbolic link, that the files are in; kubelet swaps the link, then deletes the folder before
+	// (https://kubernetes.io/docs/concepts/configuration/secret/#mounted-secrets-are-updated-automatically).
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "..first"), 0o755))
+	write(t, filepath.Join(dir, "..first"), "first")
+	require.NoError(t, os.Symlink("..first", filepath.Join(dir, "..data")))
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		require.NoError(t, os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))
+	}
+	source, err := certs.NewFiles(dir)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	changed, done := make(chan struct{}, 10), make(chan error, 1)
+	go func() { done <- source.Run(ctx, func() { changed <- struct{}{} }) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-done)
+	})
+
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "..second"), 0o755))
+	second := write(t, filepath.Join(dir, "..second"), "second")
+	require.NoError(t, os.Symlink("..second", filepath.Join(dir, "..data_tmp")))
+	require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "..first")))
+	select {
+	case <-changed:
+	case <-time.After(time.Minute):
+		require.Fail(t, "the change is not told")
+	}
+	assert.Equal(t, second.NotAfter(), source.NotAfter())
+	assert.NoError(t, verify(t, source, "second", now))
+}
+
 func TestFilesThatCannotBeUsedAreAnErrorThatSaysWhich(t *testing.T) {
 	dir := t.TempDir()
 	_, err := certs.NewFiles(dir)

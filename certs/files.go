@@ -20,6 +20,9 @@ const (
 	authorityFile   = "ca.crt"
 )
 
+// again is how often the files are read whether a change is noticed or not. Not every file system tells of changes.
+const again = 2 * time.Second
+
 // Files is a certificate that is read from files, and read again when they change.
 type Files struct {
 	dir     string
@@ -40,7 +43,7 @@ func NewFiles(dir string) (*Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s and %s in %s: %w", certificateFile, keyFile, dir, err)
 	}
-	f.watcher = watcher
+	f.watcher = watcher.WithWatchInterval(again)
 	return f, nil
 }
 

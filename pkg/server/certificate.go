@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"k8s.io/client-go/dynamic"
 
 	"github.com/portcullis-dev/portcullis/certs"
 )
@@ -16,7 +19,7 @@ const (
 )
 
 // CertificateSources are the values of Certificates.Source.
-var CertificateSources = [...]string{SelfSigned, Files}
+var CertificateSources = [...]string{SelfSigned, CertManager, Files}
 
 // Certificates say where the serving certificate comes from.
 type Certificates struct {
@@ -33,8 +36,10 @@ type Certificates struct {
 	// Service is that by which API servers reach the webhook, and Hosts are further names and addresses of it.
 	Service string
 	Hosts   []string
-	// CALifetime and LeafLifetime are how long a CA and a serving certificate hold that are made here.
+	// CALifetime and LeafLifetime are how long a CA and a serving certificate hold that are not from files.
 	CALifetime, LeafLifetime time.Duration
+	// Issuer is who signs, for CertManager, as certs.ParseIssuer reads it; a CA of its own if it is empty.
+	Issuer string
 }
 
 // certificate is where the serving certificate comes from.
@@ -52,13 +57,31 @@ func (s *server) certificate() (certs.Source, error) {
 		}
 		return certs.NewSelfSigned(hosts, time.Now())
 	case c.Source == SelfSigned:
-		return certs.NewKept(certs.InCluster{
-			Client: s.client, Log: s.log, Namespace: c.Namespace, Secret: c.Secret, Lease: c.Lease, Webhooks: c.Webhooks,
-			Hosts:      append(certs.ServiceHosts(c.Service, c.Namespace), c.Hosts...),
-			CALifetime: c.CALifetime, LeafLifetime: c.LeafLifetime,
-		})
+		return certs.NewKept(s.inCluster())
+	case c.Source == CertManager && (c.Namespace == "" || s.client == nil):
+		return nil, errors.New("--cert-source cert-manager needs a cluster and the namespace of the Secret: set --namespace, and leave --snapshot out")
+	case c.Source == CertManager:
+		issuer, err := certs.ParseIssuer(c.Issuer)
+		if err != nil {
+			return nil, fmt.Errorf("--cert-issuer: %w", err)
+		}
+		client, err := dynamic.NewForConfig(s.options.Cluster)
+		if err != nil {
+			return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
+		}
+		return certs.NewManaged(s.inCluster(), client, issuer), nil
 	}
 	return nil, fmt.Errorf("there is no certificate source %q", c.Source)
+}
+
+// inCluster says where in the cluster the certificate is kept.
+func (s *server) inCluster() certs.InCluster {
+	c := s.options.Certificates
+	return certs.InCluster{
+		Client: s.client, Log: s.log, Namespace: c.Namespace, Secret: c.Secret, Lease: c.Lease, Webhooks: c.Webhooks,
+		Hosts:      append(certs.ServiceHosts(c.Service, c.Namespace), c.Hosts...),
+		CALifetime: c.CALifetime, LeafLifetime: c.LeafLifetime,
+	}
 }
 
 // haveCertificate notes that there may be a certificate.
