@@ -31,8 +31,9 @@ run: ## answer reviews by the state that examples/cluster describes, on 127.0.0.
 build: ## build bin/portcullis
 	CGO_ENABLED=0 go build -trimpath -o bin/portcullis ./cmd/portcullis
 
-control-plane: ## build etcd, kube-apiserver, kube-controller-manager, kubectl, helm and promtool for the tests, once
+control-plane: ## build etcd, kube-apiserver, kube-controller-manager, kubectl, helm, promtool and cert-manager for the tests, once
 	@go run -C test/controlplane/build .
+	@go build -C test/certmanager -o $(CURDIR)/bin/certmanager .
 
 generate: ## write what is made of the rules and of the configuration's types
 	@go run ./hack/generate

@@ -186,7 +186,7 @@ func notReady(name string, c *certmanagerv1.Certificate) string {
 		return ""
 	}
 	text := fmt.Sprintf("the Certificate %s is not ready (%s): %s", name, ready.Reason, ready.Message)
-	if issuing := condition(c, certmanagerv1.CertificateConditionIssuing); issuing != nil && issuing.Message != "" {
+	if issuing := condition(c, certmanagerv1.CertificateConditionIssuing); issuing != nil && issuing.Message != ready.Message {
 		text += "; " + issuing.Message
 	}
 	return text

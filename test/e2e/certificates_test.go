@@ -101,7 +101,17 @@ func (r *replicas) start(args ...string) *guard.Guard {
 	r.t.Helper()
 	g, err := guard.Start(guard.Options{Binary: shared.binary, Log: r.log(len(r.guards)), Args: append(r.args, args...)})
 	require.NoError(r.t, err)
-	r.t.Cleanup(g.Stop)
+	log := r.log(len(r.guards))
+	r.t.Cleanup(func() {
+		g.Stop()
+		if text, err := os.ReadFile(log); err == nil && r.t.Failed() {
+			for line := range strings.Lines(string(text)) {
+				if !strings.Contains(line, "healthz check failed") && !strings.Contains(line, "TLS handshake error") {
+					r.t.Log(strings.TrimSpace(line))
+				}
+			}
+		}
+	})
 	r.guards = append(r.guards, g)
 	return g
 }
@@ -117,7 +127,24 @@ func (r *replicas) startBoth(asked ...int) {
 	for _, g := range r.guards {
 		require.NoError(r.t, g.AwaitReady(within(r.t)))
 	}
-	r.eventually("policies are written", func(ctx context.Context) bool { return r.write(ctx) == nil })
+	r.awaitAsked(asked...)
+}
+
+// awaitAsked waits until policies are written, and the API server asks these replicas about them.
+func (r *replicas) awaitAsked(asked ...int) {
+	r.t.Helper()
+	r.eventually("the API server asks", func(ctx context.Context) bool {
+		if r.write(ctx) != nil {
+			return false
+		}
+		for _, i := range asked {
+			text, err := r.guards[i].Metrics(ctx)
+			if err != nil || text.Sum(`portcullis_admission_reviews_total{decision="*",dry_run="true",operation="CREATE",resource="networkpolicies",webhook="validate"}`) == 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func (r *replicas) eventually(what string, is func(context.Context) bool) {
@@ -366,8 +393,7 @@ func TestIfTheElectedReplicaDiesDuringARotationThenTheOtherEndsIt(t *testing.T) 
 	other := r.start()
 	r.register(1)
 	require.NoError(t, other.AwaitReady(within(t)))
-	assert.False(t, r.logged(1, "this replica looks after the certificates"), "it serves before it is elected")
-	r.eventually("policies are written", func(ctx context.Context) bool { return r.write(ctx) == nil })
+	r.awaitAsked(1)
 	stop := r.load(1)
 	r.eventually("the other replica ends it", func(ctx context.Context) bool {
 		m, err = r.material(ctx)

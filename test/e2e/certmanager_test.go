@@ -105,11 +105,11 @@ func TestCertManagerIssuesAndRenewsUnderLoadWithoutAFailedRequest(t *testing.T) 
 	for _, g := range r.guards {
 		require.NoError(t, g.AwaitReady(within(t)))
 	}
-	r.eventually("policies are written", func(ctx context.Context) bool { return r.write(ctx) == nil })
+	r.awaitAsked(0, 1)
 	stop := r.load(0, 1)
 	first := r.shown(nil)
 	assert.NoError(t, first.VerifyHostname("portcullis."+r.namespace+".svc"))
-	r.admitted("", []string{"patch", "certificate", secretName, "--type=merge", `--patch={"spec":{"renewBefore":"59m50s"}}`})
+	r.admitted("", []string{"patch", "certificate", secretName, "--type=merge", `--patch={"spec":{"renewBefore":"59m54s"}}`})
 	second := r.shown(first)
 	third := r.shown(second)
 	stop()

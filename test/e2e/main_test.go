@@ -26,6 +26,7 @@ var shared struct {
 	root, dir, binary string
 	cluster           *controlplane.ControlPlane
 	guard             *guard.Guard
+	mutual            mutual
 }
 
 // startTime bounds the start of the control plane, and of Portcullis.
@@ -61,7 +62,11 @@ func runAll(ctx context.Context, m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = os.RemoveAll(shared.dir) }()
-	if shared.cluster, err = controlplane.Start(ctx, controlplane.Options{}); err != nil {
+	var showsCertificate string
+	if shared.mutual, showsCertificate, err = prepareMutual(shared.dir); err != nil {
+		return 0, err
+	}
+	if shared.cluster, err = controlplane.Start(ctx, controlplane.Options{APIServerFlags: []string{showsCertificate}}); err != nil {
 		return 0, err
 	}
 	defer shared.cluster.Stop()

@@ -70,7 +70,7 @@ type Guard struct {
 func Start(o Options) (*Guard, error) {
 	if o.Addresses == (Addresses{}) {
 		var err error
-		if o.Addresses, err = freeAddresses(); err != nil {
+		if o.Addresses, err = FreeAddresses(); err != nil {
 			return nil, err
 		}
 	}
@@ -85,8 +85,8 @@ func Start(o Options) (*Guard, error) {
 	return &Guard{Addresses: o.Addresses, process: p}, nil
 }
 
-// freeAddresses are three free ports, below those that Linux gives to connections.
-func freeAddresses() (Addresses, error) {
+// FreeAddresses are three free ports, below those that Linux gives to connections.
+func FreeAddresses() (Addresses, error) {
 	const first, count, tries = 10000, 10000, 100
 	var found []string
 	for range tries {
