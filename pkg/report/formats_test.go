@@ -84,6 +84,7 @@ func github(t require.TestingT, r *report.Report) string {
 	return out.String()
 }
 
+// sarifSchema is the one whose source testdata/README.md names.
 func sarifSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "sarif-schema-2.1.0.json"))
