@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,14 +16,23 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
-// world has the pods shop/web (two), shop/db and ops/prometheus, and the policies given.
+// world has the pods shop/web (two), shop/db and ops/prometheus, and the policies given. Beside them there are what no diff is
+// to count: a pod on the host's network and a Deployment without replicas.
 func world(t *testing.T, policies ...*model.Policy) *model.Snapshot {
 	t.Helper()
 	store := model.NewStore()
 	for name, app := range map[string]string{"shop/web-1": "web", "shop/web-2": "web", "shop/db-1": "db", "ops/prometheus-1": "prometheus"} {
 		namespace, pod, _ := strings.Cut(name, "/")
-		store.SetPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod, Labels: map[string]string{"app": app}}})
+		store.SetPod(&corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod, Labels: map[string]string{"app": app}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "main", ContainerPort: 5432}}}}},
+		})
 	}
+	store.SetPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "agent-1", Labels: map[string]string{"app": "agent"}}, Spec: corev1.PodSpec{HostNetwork: true}})
+	none := int32(0)
+	_, err := store.Apply(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "asleep"}, Spec: appsv1.DeploymentSpec{
+		Replicas: &none, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "asleep"}}}}})
+	require.NoError(t, err)
 	for _, p := range policies {
 		store.SetPolicy(p)
 	}
@@ -37,13 +47,15 @@ func policy(t *testing.T, name, spec string) *model.Policy {
 }
 
 const (
-	denyAll    = `{policyTypes: [Ingress]}`
-	fromShop   = `{podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}], ports: [{port: 5432}]}]}`
-	fromOps    = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ops}}, podSelector: {matchLabels: {app: prometheus}}}], ports: [{port: 9100}]}]}`
-	fromAnyPod = `{policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {}}], ports: [{port: 80}]}]}`
-	internet   = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 8.0.0.0/8}}], ports: [{port: 80}]}]}`
-	noEgress   = `{policyTypes: [Egress]}`
-	toDB       = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}]}`
+	denyAll      = `{policyTypes: [Ingress]}`
+	fromShop     = `{podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}], ports: [{port: 5432}]}]}`
+	fromOps      = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ops}}, podSelector: {matchLabels: {app: prometheus}}}], ports: [{port: 9100}]}]}`
+	fromAnyPod   = `{policyTypes: [Ingress], ingress: [{from: [{namespaceSelector: {}}], ports: [{port: 80}]}]}`
+	internet     = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 8.0.0.0/8}}], ports: [{port: 80}]}]}`
+	noEgress     = `{policyTypes: [Egress]}`
+	toInternet   = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 8.0.0.0/8}}], ports: [{port: 443}]}]}`
+	everyAddress = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}, {ipBlock: {cidr: "::/0"}}], ports: [{port: 80}]}]}`
+	toDB         = `{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}]}`
 )
 
 func TestTheDiffTellsWhatAChangeOpensAndCloses(t *testing.T) {
@@ -72,8 +84,19 @@ func TestTheDiffTellsWhatAChangeOpensAndCloses(t *testing.T) {
 			[]string{"closes: * → shop/web-1 every port, but what rules allow (2 pods)", "opens: * → shop/db-1 every port, some of it allowed before (1 pod)"}},
 		"an update of the podSelector among isolated pods": {[]string{denyAll}, fromShop, strings.Replace(fromShop, "app: db", "app: web", 1), model.Update,
 			[]string{"opens: shop/* → shop/web-1 TCP/5432 (2 pods)", "closes: shop/* → shop/db-1 TCP/5432 (1 pod)"}},
-		"pods that do not exist": {nil, "", strings.Replace(fromShop, "app: db", "app: none", 1), model.Create, nil},
-		"an object as it stands": {nil, fromShop, fromShop, model.Exists, nil},
+		"egress to addresses":                       {[]string{noEgress}, "", toInternet, model.Create, []string{"opens: shop/web-1 → 8.0.0.0/8 TCP/443 (2 pods)"}},
+		"every address of both families":            {[]string{denyAll}, "", everyAddress, model.Create, []string{"opens: * → shop/web-1 TCP/80 (2 pods)"}},
+		"every address, where every pod is allowed": {[]string{fromAnyPod}, "", everyAddress, model.Create, []string{"opens: any address → shop/web-1 TCP/80 (2 pods)"}},
+		"a named port is that of the pods connected to": {[]string{noEgress}, "", strings.Replace(toDB, "5432", "main", 1), model.Create,
+			[]string{"opens: shop/web-1 → shop/db-1 TCP/5432 (2 pods)"}},
+		"a rule put before another": {[]string{denyAll}, fromOps, strings.Replace(fromOps, "ingress: [", "ingress: [{from: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 1}]}, ", 1), model.Update,
+			[]string{"opens: shop/db-1 → shop/web-1 TCP/1 (2 pods)"}},
+		"a rule taken from before another": {[]string{denyAll}, strings.Replace(fromOps, "ingress: [", "ingress: [{from: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 1}]}, ", 1), fromOps, model.Update,
+			[]string{"closes: shop/db-1 → shop/web-1 TCP/1 (2 pods)"}},
+		"egress ceases to be isolated":                       {nil, noEgress, denyAll, model.Update, []string{"closes: * → shop/* every port (3 pods)", "opens: shop/* → * every port (3 pods)"}},
+		"a change that the other policies have made already": {[]string{fromShop, denyAll}, "", fromShop, model.Create, nil},
+		"pods that do not exist":                             {nil, "", strings.Replace(fromShop, "app: db", "app: none", 1), model.Create, nil},
+		"an object as it stands":                             {nil, fromShop, fromShop, model.Exists, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var policies []*model.Policy

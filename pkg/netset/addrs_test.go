@@ -230,3 +230,38 @@ func addrsFrom(t testing.TB, list string) Addrs {
 	require.NoError(t, err)
 	return a
 }
+
+func TestSizesAreComparedExactlyAtTheirBounds(t *testing.T) {
+	const never = 0 // an IPv4 set of all addresses, which no set here is
+	for _, c := range []struct {
+		set  string
+		bits int
+		want bool
+	}{
+		{"2000::/16", 16, true}, {"2000::/17", 16, false}, {"2000::/17,2001::/17", 16, true}, {"2000::/17,2001::/18", 16, false},
+		{"2000::/17,2001::/18,2002::/18", 16, true}, {"2000::/64", 64, true}, {"2000::/65", 64, false}, {"2000::/65,2001::/65", 64, true},
+		{"2000::/63", 63, true}, {"2000::/64", 63, false}, {"2000::/64,2001::/64", 63, true}, {"2000::/80", 80, true}, {"2000::/81", 80, false},
+		{"::/0", 0, true}, {"::/1", 0, false}, {"8000::/1,::/1", 0, true}, {"2000::/128", 128, true}, {"2000::/128", 127, false},
+	} {
+		require.Equal(t, c.want, addrsFrom(t, c.set).HasAtLeast(never, c.bits), "%s has as many as a /%d", c.set, c.bits)
+	}
+	require.False(t, addrsFrom(t, "2000::/16").Minus(addrsFrom(t, "2000::1/128")).HasAtLeast(never, 16))
+	require.True(t, addrsFrom(t, "10.0.0.1/32").HasAtLeast(40, 0), "no prefix is longer than one address")
+}
+
+func TestAFewAddressesAreFoundAmongVeryMany(t *testing.T) {
+	var many []netip.Prefix
+	for i := range 100 {
+		many = append(many, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i * 2), 0}), 24))
+	}
+	all := AddrsOf(many...)
+	for few, want := range map[string]struct{ overlaps, contained bool }{
+		"10.0.4.0/24": {true, true}, "10.0.198.7/32": {true, true}, "10.0.5.0/24": {false, false}, "10.0.4.0/23": {true, false},
+		"9.0.0.0/8": {false, false}, "11.0.0.0/8": {false, false}, "10.0.4.1/32,10.0.8.1/32": {true, true}, "10.0.4.1/32,11.0.0.0/8": {true, false},
+	} {
+		set := addrsFrom(t, few)
+		require.Equal(t, want.overlaps, all.Overlaps(set), few)
+		require.Equal(t, want.overlaps, set.Overlaps(all), few)
+		require.Equal(t, want.contained, all.ContainsAll(set), few)
+	}
+}

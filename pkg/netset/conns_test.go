@@ -286,3 +286,25 @@ func TestSetsOfThousandsOfPartsAreExact(t *testing.T) {
 	require.True(t, odd.Union(all).Equal(all))
 	require.True(t, all.Intersect(odd).Equal(odd))
 }
+
+func TestSetsWhosePortsOverlapInPartAreWalkedExactly(t *testing.T) {
+	ten, eleven := addrsFrom(t, "10.0.0.0/8"), addrsFrom(t, "11.0.0.0/8")
+	early, late := ConnsOf(ten, PortRange(TCP, 1, 10)), ConnsOf(eleven, PortRange(TCP, 5, 20))
+	for _, c := range []struct {
+		name string
+		a, b Conns
+	}{
+		{"if the first begins earlier", early, late},
+		{"if the second begins earlier", late, early},
+		{"if one lies within the other", ConnsOf(ten, PortRange(TCP, 1, 30)), late},
+		{"if one lies around the other", late, ConnsOf(ten, PortRange(TCP, 1, 30))},
+	} {
+		for name, op := range map[string]func(Addrs, Addrs) Addrs{"union": Addrs.Union, "intersect": Addrs.Intersect, "minus": Addrs.Minus} {
+			got := combineMany(c.a, c.b, op)
+			for port := uint16(1); port <= 31; port++ {
+				on := PortsOf(Port{TCP, port})
+				require.Equal(t, op(c.a.AddrsOn(on), c.b.AddrsOn(on)), got.AddrsOn(on), "%s: %s on %d", c.name, name, port)
+			}
+		}
+	}
+}

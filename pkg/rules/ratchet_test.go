@@ -40,11 +40,13 @@ func TestIfAPolicyIsWidenedThenItsFindingsAreNotWithinTheOldOnes(t *testing.T) {
 		all      = `[{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: a}}}], ports: [{port: 80}]}]`
 	)
 	for name, c := range map[string]struct{ id, old, now string }{
-		"another peer":         {"all-ports", web + reports, web + `[{}]`},
-		"more pods":            {"all-ports", web + reports, everyPod + reports},
-		"more pods of peers":   {"all-namespaces", web + all, web + `[{from: [{namespaceSelector: {}}], ports: [{port: 80}]}]`},
-		"more ports for all":   {"all-namespaces", web + all, web + `[{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: a}}}], ports: [{port: 80}, {port: 81}]}]`},
-		"another admin's peer": {"admin-port", web + `[{from: [{ipBlock: {cidr: 10.0.0.0/24}}], ports: [{port: 6060}]}]`, web + `[{from: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 6060}]}]`},
+		"another peer":          {"all-ports", web + reports, web + `[{}]`},
+		"more pods":             {"all-ports", web + reports, everyPod + reports},
+		"more pods of peers":    {"all-namespaces", web + all, web + `[{from: [{namespaceSelector: {}}], ports: [{port: 80}]}]`},
+		"more ports for all":    {"all-namespaces", web + all, web + `[{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: a}}}], ports: [{port: 80}, {port: 81}]}]`},
+		"more pods without DNS": {"dns-blocked", `podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]`, `podSelector: {}, policyTypes: [Egress]`},
+		"more pods open to all": {"internet-ingress", web + `[{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]`, everyPod + `[{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]`},
+		"another admin's peer":  {"admin-port", web + `[{from: [{ipBlock: {cidr: 10.0.0.0/24}}], ports: [{port: 6060}]}]`, web + `[{from: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 6060}]}]`},
 	} {
 		old, now := found(c.id, "{"+c.old+"}"), found(c.id, "{"+c.now+"}")
 		assert.False(t, now[0].Within(old), name)
