@@ -206,7 +206,9 @@ func TestEachSideTellsItsPoliciesRulesAndLines(t *testing.T) {
 	assert.Equal(t, 126, db.Rules[0].Source.Line)
 	assert.Equal(t, []string{"ipBlock 10.0.0.1/32 holds the pod's address 10.0.0.1", "port TCP/5432 is among its ports TCP/postgres (5432 on these pods)"}, db.Rules[0].Reasons)
 
-	blocks := func(from string) []string { return ask(t, model.Facts{}, from, "web-1", "443").Cases[0].Ingress.Policies[1].Rules[0].Reasons }
+	blocks := func(from string) []string {
+		return ask(t, model.Facts{}, from, "web-1", "443").Cases[0].Ingress.Policies[1].Rules[0].Reasons
+	}
 	assert.Equal(t, "ipBlock 0.0.0.0/0 except 10.0.0.0/8 holds 8.8.8.8", blocks("8.8.8.8")[0])
 	assert.Equal(t, "from[0]: ipBlock 0.0.0.0/0 except 10.0.0.0/8 does not hold 10.9.9.9", blocks("10.9.9.9")[0])
 
