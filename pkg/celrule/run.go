@@ -1,6 +1,7 @@
 package celrule
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -42,7 +43,7 @@ func (c *custom) run(p *rule.Pass) {
 	}
 	in := inputOf(p)
 	programs := c.programs[in.kind]
-	out, _, err := programs.expression.Eval(in)
+	out, err := in.eval(programs.expression)
 	switch {
 	case err != nil:
 		p.Undetermined("The expression of this rule could not be evaluated: %s", oneLine(err.Error()))
@@ -69,7 +70,7 @@ func (c *custom) message(expression *program, in *input) string {
 	if expression == nil {
 		return c.Message
 	}
-	out, _, err := expression.Eval(in)
+	out, err := in.eval(expression)
 	text, isText := out.(celtypes.String)
 	if err != nil || !isText {
 		return c.Message
@@ -81,12 +82,28 @@ func (c *custom) message(expression *program, in *input) string {
 	return said
 }
 
+// budget is what all custom rules may cost in one review: as much as the rules of a ValidatingAdmissionPolicy.
+const budget = celconfig.RuntimeCELCostBudget
+
 // input is the variables of one review, for all custom rules. They are made when an expression comes to them.
 type input struct {
 	facts
 	kind   string
 	change *model.Change
 	made   map[string]any
+	spent  uint64 // of the budget
+}
+
+// eval evaluates an expression, unless the budget is spent.
+func (in *input) eval(p *program) (ref.Val, error) {
+	if in.spent > budget {
+		return nil, errors.New("the custom rules before it cost more than all of them may in one review")
+	}
+	out, details, err := p.Eval(in)
+	if cost := details.ActualCost(); cost != nil {
+		in.spent += *cost
+	}
+	return out, err
 }
 
 var _ cel.Activation = (*input)(nil)
@@ -146,8 +163,7 @@ func (in *input) variable(name string) any {
 		if in.policy == nil {
 			return celtypes.NullValue
 		}
-		meta := &in.world.NamespaceOrImplied(in.policy.Namespace).Meta
-		return namespaceValue(meta, meta.Object)
+		return in.object(nil, &in.world.NamespaceOrImplied(in.policy.Namespace).Meta)
 	case varRequest:
 		return in.request()
 	case varReach:

@@ -2,6 +2,7 @@ package celrule_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,9 +11,11 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis-dev/portcullis/pkg/celrule"
+	"github.com/portcullis-dev/portcullis/pkg/engine"
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
+	"github.com/portcullis-dev/portcullis/pkg/rule"
 )
 
 const openToAll = `
@@ -47,9 +50,6 @@ func TestIfADirectionIsNotIsolatedThenItsRulesHaveNoEffect(t *testing.T) {
 }
 
 func TestTheClusterAndTrustedNetworksAreNoInternet(t *testing.T) {
-	all, err := netset.ParsePorts("TCP/1")
-	require.NoError(t, err)
-	require.NotZero(t, all)
 	world, p := read(t, openToAll, model.Facts{Trusted: netset.AllIPv4(), PodCIDRs: netset.AllIPv6()})
 	holds(t, world, p, "!reach.ingress.internet", "reach.ingress.internetPorts == []")
 }
@@ -139,6 +139,17 @@ func TestIfAnExpressionCostsTooMuchAtRunTimeThenTheRuleIsUndetermined(t *testing
 	require.Len(t, found, 1)
 	assert.Equal(t, finding.Undetermined, found[0].Outcome)
 	assert.Contains(t, found[0].Message, "actual cost limit exceeded")
+}
+
+func TestIfTheRulesOfAReviewCostTooMuchTogetherThenTheLastOnesAreUndetermined(t *testing.T) {
+	long := strings.Repeat("x", 250_000)
+	world, p := read(t, strings.Replace(openToAll, "namespace: shop", "namespace: shop, annotations: {a: "+long+"}", 1), model.Facts{})
+	r, errs := compile(t, spec("!object.metadata.annotations.a.contains('"+strings.Repeat("y", 300)+"')"))
+	require.Empty(t, errs)
+	found := engine.New(slices.Repeat([]rule.Configured{r.Configured}, 30)).Evaluate(world, model.Change{OldPolicy: p, NewPolicy: p})
+	require.Len(t, found, 1, "30 that are alike, and each costs less than the limit for one")
+	assert.Equal(t, finding.Undetermined, found[0].Outcome)
+	assert.Contains(t, found[0].Message, "the custom rules before it cost more than all of them may in one review")
 }
 
 func TestIfThereAreMorePeersThanARuleLooksAtThenItIsUndeterminedUnlessItNeedNotLook(t *testing.T) {

@@ -35,7 +35,10 @@ func BenchmarkCustomRules(b *testing.B) {
 		return p
 	}
 	change := model.Change{Operation: model.Update, OldPolicy: compile(3), NewPolicy: compile(2), Requester: &model.Requester{Username: "jane"}}
-	snapshot := cluster(b, 10_000)
+	store := model.NewStore()
+	store.KeepObjects(true)
+	require.NoError(b, bench.Fill(store, bench.Size{Namespaces: 1_000, Pods: 10_000, Policies: 10_000}))
+	snapshot := store.Snapshot(model.Facts{Live: true, Objects: true})
 	run := func(name string, rules []rule.Configured) {
 		judge := engine.New(rules)
 		b.Run("rule="+name, func(b *testing.B) {
