@@ -134,7 +134,7 @@ func (t *Text) inFile(edits []fix.Edit) []fix.Edit {
 	return edits
 }
 
-// find is the JSON Pointer of an object in the document: the last one that begins at the line or before.
+// find is the JSON Pointer of an object in the document: of several, the last one that begins at the line or before.
 func (d *document) find(parsed *fix.Document, s finding.Subject, line int) (pointer string, found bool, err error) {
 	root, err := parsed.Root()
 	if err != nil {
@@ -151,7 +151,8 @@ func (d *document) find(parsed *fix.Document, s finding.Subject, line int) (poin
 			}
 			return
 		}
-		if isObject(n, kind, s) && n.Line+d.line-1 <= line {
+		// The first one, and then each that does not begin after the line. The line of an alias's content is that of its anchor.
+		if isObject(n, kind, s) && (!found || n.Line+d.line-1 <= line) {
 			pointer, found = at, true
 		}
 	}

@@ -73,6 +73,8 @@ func TestTextRefusesWhatItCannotEdit(t *testing.T) {
 		text, want string
 		line       int
 	}{
+		"if the field is an alias of what stands above, then that is said": {
+			"kind: List\napiVersion: v1\nitems:\n- &a\n  x: &spec\n    policyTypes: [Ingress]\n- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy\n  metadata: {name: b}\n  spec: *spec\n", "holds *spec", 6},
 		"if the object is not where it was, then nothing is edited":      {policyNamed("a"), "is not found at line 1", 1},
 		"if it begins after the line, then it is another":                {"---\n---\n" + policyNamed("b"), "is not found at line 1", 1},
 		"if lines end in carriage returns alone, then nothing is edited": {strings.ReplaceAll(policyNamed("b"), "\n", "\r"), "a carriage return alone", 1},
