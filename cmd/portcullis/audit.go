@@ -11,6 +11,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/audit"
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/report"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
 )
@@ -81,6 +82,11 @@ func (p program) audit(ctx context.Context, o auditOptions) error {
 	decided, err := p.standing(ctx, in, o)
 	if err != nil {
 		return err
+	}
+	if o.output == "html" {
+		if in.connectivity, err = reach.Connect(ctx, in.snapshot); err != nil {
+			return err
+		}
 	}
 	done()
 	if o.whatIf != "" {

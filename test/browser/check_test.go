@@ -187,7 +187,8 @@ func TestCheckPagePrints(t *testing.T) {
 
 func TestCheckPageOfNothing(t *testing.T) {
 	tb := open(t, written(t, "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n", "check"), desk)
-	assert.Contains(t, tb.texts(".headline")[0], "There is no NetworkPolicy in the input")
+	assert.Contains(t, tb.texts(".headline")[0], "There is no NetworkPolicy here")
+	assert.Contains(t, tb.texts(".next")[0], "portcullis check manifests/", "it says what to do next")
 	assert.Empty(t, tb.texts("#filters"))
 	tb.picture("check-empty", false)
 }

@@ -217,8 +217,17 @@ func TestReachPageDrawsNoMeshOfWorkloadsWithoutPolicies(t *testing.T) {
 	for i := range 30 {
 		m.workload("Deployment", fmt.Sprintf("ns-%d", i%3), fmt.Sprintf("open-%d", i), 1, 80)
 	}
+	m.workload("Deployment", "ns-0", "guarded", 1, 443)
+	m.policy("ns-0", "guarded", []string{rule("from", everywhere, tcp(443))}, nil)
+	m.workload("Deployment", "ns-1", "silent", 1, 80)
+	m.policy("ns-1", "silent", nil, nil)
 	tb := open(t, written(t, m.String(), "reach"), desk)
-	assert.LessOrEqual(t, eval[int](tb, `document.querySelectorAll("#graph .line").length`), 4)
+	assert.Equal(t, 1, eval[int](tb, `document.querySelectorAll("#graph .line").length`))
+	tb.choose("All that is open out")
+	assert.Contains(t, tb.texts("#side .ends")[0], "ns-0/guarded TCP/443")
+	assert.False(t, tb.dimmed("Deployment ns-0/guarded"))
+	assert.True(t, tb.dimmed("Deployment ns-1/silent"))
+	tb.keys(kb.Escape)
 	assert.Len(t, eval[[]string](tb, `[...document.querySelectorAll("#graph .node.unisolated .detail")].filter(e => e.textContent.endsWith("1 pod · open in, out")).map(e => e.textContent)`), 30)
 	assert.Empty(t, tb.overlaps())
 	tb.picture("reach-open", false)

@@ -14,6 +14,7 @@ class Scene {
     this.firstGroup = nodes.length;
     this.firstRange = this.firstGroup + groups.length;
     this.every = this.firstRange + ranges.length;
+    this.open = this.every + 1;
     this.boxes = [];
     this.byKey = new Map();
     const edges = graph.edges.map((e, i) => ({ from: e[0], to: e[1], flow: e[2], i })).filter(visible);
@@ -25,6 +26,7 @@ class Scene {
       if (members.length > 0) this.add({ key: role + "-outside", end: -1, title, pin, members });
       if (used.includes(this.every)) this.add({ key: role + "-every", end: -1, title: "", pin: 0, members: [this.every] });
     }
+    if (edges.some((e) => e.from === this.open)) this.add({ key: "from-open", end: -1, title: "", pin: 0, members: [this.open] });
     if (only >= 0) {
       const near = new Set(edges.flatMap((e) => [this.boxOf(e.from, "from").key, this.boxOf(e.to, "to").key]));
       this.boxes = this.boxes.filter((b) => near.has(b.key) || b.key === "ns" + only);
@@ -41,6 +43,7 @@ class Scene {
   }
 
   boxOf(end, role) {
+    if (end === this.open) return this.byKey.get("from-open");
     if (end === this.every) return this.byKey.get(role + "-every");
     if (end >= this.firstRange) return this.byKey.get(role + "-outside");
     if (end >= this.firstGroup) return this.byKey.get("ns" + (end - this.firstGroup));
@@ -197,7 +200,7 @@ class Scene {
   }
 
   nodeWidth(end) {
-    return Math.max(84, Math.min(205, Math.max(textWidth(cut(this.name(end), 22), 14), textWidth(cut(this.detail(end), 30), 11.5)) + 20));
+    return Math.max(84, Math.min(205, Math.max(textWidth(cut(this.name(end), 22), 14.8), textWidth(cut(this.detail(end), 30), 11.5)) + 20));
   }
 
   portOf(l, io) {
@@ -238,12 +241,12 @@ class Scene {
     const { nodes, groups, ranges } = this.graph;
     if (end < this.firstGroup) return nodes[end].name;
     if (end < this.firstRange) return groups[end - this.firstGroup].name;
-    return end < this.every ? ranges[end - this.firstRange].name : "Every workload";
+    return end < this.every ? ranges[end - this.firstRange].name : end === this.every ? "Every workload" : "All that is open out";
   }
 
   // detail is the second line of a node.
   detail(end) {
-    if (end === this.every) return "in every namespace";
+    if (end >= this.every) return "in every namespace";
     if (end >= this.firstRange) {
       const r = this.graph.ranges[end - this.firstRange];
       return r.short === r.name ? "address range" : cut(r.short, 24);

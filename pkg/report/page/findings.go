@@ -24,7 +24,9 @@ type findingsView struct {
 	Rules      []ruleText
 	Outlook    outlook
 	Headline   string
-	Clean      bool // nothing denies and nothing warns
+	Clean      bool // something was judged, nothing denies and nothing warns
+	Nothing    bool // there was nothing to judge
+	Cluster    bool // and it is a cluster that holds nothing
 }
 
 // total is the number of findings of one action.
@@ -94,7 +96,8 @@ var actions = [...]struct {
 }
 
 func (p *Page) findings() findingsView {
-	v := findingsView{Clean: p.Report.Summary.Deny+p.Report.Summary.Warn == 0}
+	sum := &p.Report.Summary
+	v := findingsView{Clean: sum.Deny+sum.Warn == 0 && sum.Policies+len(p.Report.Findings) > 0, Nothing: sum.Policies+len(p.Report.Findings) == 0, Cluster: p.Made != ""}
 	counts := map[verdict.Action]int{}
 	used := map[string]int{}
 	views := make([]findingView, 0, len(p.Report.Findings))
@@ -288,7 +291,7 @@ func headline(r *report.Report) string {
 	case len(r.Findings) > 0:
 		return "Nothing is denied, and nothing warns."
 	case s.Policies == 0:
-		return "There is no NetworkPolicy in the input, and nothing else to object to."
+		return "There is no NetworkPolicy here."
 	}
 	return "Nothing found: " + plural(s.Policies, "policy passes", "policies pass") + " every rule."
 }

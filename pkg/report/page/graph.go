@@ -22,7 +22,7 @@ type Graph struct {
 }
 
 // graphView is the page's part about connections. An end of an edge is a number: first all workloads, then all namespaces,
-// then all ranges, and last every workload there is.
+// then all ranges, then every workload there is, and last every workload that is open out.
 type graphView struct {
 	Nodes    []graphNode    `json:"nodes"`
 	Groups   []graphGroup   `json:"groups"`
@@ -134,7 +134,10 @@ func (v *graphView) name(end int) string {
 	if end -= len(v.Groups); end < len(v.Ranges) {
 		return v.Ranges[end].Short
 	}
-	return "*/*"
+	if end == len(v.Ranges) {
+		return "*/*"
+	}
+	return "*/* open out"
 }
 
 func rangeOf(a netset.Addrs) graphRange {

@@ -28,7 +28,8 @@ func apart(v *graphView, g *Graph) map[pair]int {
 		}
 		var out []int
 		for i, n := range v.Nodes {
-			if end-len(v.Nodes) == n.Group || end == len(v.Nodes)+len(v.Groups)+len(v.Ranges) {
+			every := len(v.Nodes) + len(v.Groups) + len(v.Ranges)
+			if end-len(v.Nodes) == n.Group || end == every || end == every+1 && n.OpenOut {
 				out = append(out, i)
 			}
 		}

@@ -16,8 +16,11 @@ type merger struct {
 	flows   map[graphFlow]int
 }
 
-// everyWorkload stands for the end of that name until the number of ranges is known.
-const everyWorkload = -1
+// everyWorkload and everyOpen stand for the ends of these names until the number of ranges is known.
+const (
+	everyWorkload = -1
+	everyOpen     = -2 // every workload that is not isolated for egress; only as a source
+)
 
 // toward is what edges of different sources share.
 type toward struct{ to, flow int }
@@ -51,7 +54,9 @@ func (m *merger) inside() {
 		}
 	}
 	for _, t := range order {
-		m.merge(sources[t], t.to, func(from int) { m.view.Edges = append(m.view.Edges, [3]int{from, t.to, t.flow}) })
+		for _, from := range m.withOpen(sources[t], t.to) {
+			m.view.Edges = append(m.view.Edges, [3]int{from, t.to, t.flow})
+		}
 	}
 }
 
@@ -125,9 +130,40 @@ func (m *merger) open(from, to, flow int) bool {
 	return !f.Partial && f.Ports.Equal(netset.AllPorts())
 }
 
-// merge calls add with the sources, or with their namespaces where all of a namespace are among them, or with every workload. The
-// workload that the edges lead to need not be among them.
-func (m *merger) merge(sources []int, to int, add func(from int)) {
+// withOpen is merge, or every open workload and the others where that is shorter.
+func (m *merger) withOpen(sources []int, to int) []int {
+	merged := m.merge(sources, to)
+	open := 0
+	in := make(map[int]bool, len(sources))
+	for _, i := range sources {
+		in[i] = true
+	}
+	short := []int{everyOpen}
+	for i := range m.view.Nodes {
+		switch n := &m.view.Nodes[i]; {
+		case i == to:
+			if in[i] {
+				short = append(short, i)
+			}
+		case n.OpenOut && !in[i]:
+			return merged
+		case n.OpenOut:
+			open++
+		case in[i]:
+			short = append(short, i)
+		}
+	}
+	if open < 3 || len(short) >= len(merged) {
+		return merged
+	}
+	return short
+}
+
+// merge is the sources, or their namespaces where all of a namespace are among them, or every workload. The workload that the
+// edges lead to need not be among them.
+func (m *merger) merge(sources []int, to int) []int {
+	var out []int
+	add := func(from int) { out = append(out, from) }
 	v := m.view
 	in := make(map[int]bool, len(sources))
 	for _, i := range sources {
@@ -143,7 +179,7 @@ func (m *merger) merge(sources []int, to int, add func(from int)) {
 	}
 	if len(m.members) > 1 && len(in) == all && all > 1 {
 		add(everyWorkload)
-		return
+		return out
 	}
 	for g, members := range m.members {
 		n, missing := 0, 0
@@ -165,6 +201,7 @@ func (m *merger) merge(sources []int, to int, add func(from int)) {
 			}
 		}
 	}
+	return out
 }
 
 // outside adds the ranges, and the connections with them, and gives every workload its number.
@@ -201,18 +238,18 @@ func (m *merger) outside() {
 	for _, k := range order {
 		e := edges[k]
 		at, flow := first+ranges[k.addrs], m.flow(&e.Flow)
-		m.merge(members[k], at, func(end int) {
+		for _, end := range m.merge(members[k], at) {
 			edge := [3]int{end, at, flow}
 			if k.direction == model.Ingress {
 				edge = [3]int{at, end, flow}
 			}
 			m.view.Edges = append(m.view.Edges, edge)
-		})
+		}
 	}
 	for i := range m.view.Edges {
 		for side := range 2 {
-			if m.view.Edges[i][side] == everyWorkload {
-				m.view.Edges[i][side] = first + len(m.view.Ranges)
+			if end := m.view.Edges[i][side]; end < 0 {
+				m.view.Edges[i][side] = first + len(m.view.Ranges) - 1 - end
 			}
 		}
 	}

@@ -114,12 +114,12 @@ func TestLinksToFindingsHoldWhenOtherFindingsGo(t *testing.T) {
 
 func TestTheHeadlineSaysTheOutcome(t *testing.T) {
 	for want, p := range map[string]page.Page{
-		"1 finding is denied at admission.":                        sample(scope, denied, warned),
-		"2 findings are denied at admission.":                      sample(scope, denied, denied),
-		"Nothing is denied; 1 finding warns.":                      sample(scope, warned, exempt),
-		"Nothing is denied, and nothing warns.":                    sample(scope, exempt),
-		"Nothing found: 3 policies pass every rule.":               sample(scope),
-		"There is no NetworkPolicy in the input, and nothing else": sample(report.Scope{}),
+		"1 finding is denied at admission.":          sample(scope, denied, warned),
+		"2 findings are denied at admission.":        sample(scope, denied, denied),
+		"Nothing is denied; 1 finding warns.":        sample(scope, warned, exempt),
+		"Nothing is denied, and nothing warns.":      sample(scope, exempt),
+		"Nothing found: 3 policies pass every rule.": sample(scope),
+		"There is no NetworkPolicy here.":            sample(report.Scope{}),
 	} {
 		assert.Contains(t, written(t, p), want)
 	}

@@ -12,16 +12,18 @@
   const state = { picked: -1, at: null, x: 0, y: 0, k: 1, list: false };
   let scene, drawn, items = new Map();
 
-  const firstGroup = graph.nodes.length, firstRange = firstGroup + graph.groups.length, every = firstRange + graph.ranges.length;
+  const firstGroup = graph.nodes.length, firstRange = firstGroup + graph.groups.length, every = firstRange + graph.ranges.length, open = every + 1;
   const fullName = (end) => {
     if (end < firstGroup) return graph.groups[graph.nodes[end].group].name + "/" + graph.nodes[end].name;
     if (end < firstRange) return graph.groups[end - firstGroup].name;
-    return end < every ? graph.ranges[end - firstRange].short : "every workload";
+    return end < every ? graph.ranges[end - firstRange].short : end === every ? "every workload" : "all that is open out";
   };
   const boxKey = (end) => (end < firstGroup ? "ns" + graph.nodes[end].group : end < firstRange ? "ns" + (end - firstGroup) : "");
-  const ends = Array.from({ length: every + 1 }, (_, end) => fullName(end).toLowerCase() + (end < firstGroup ? " " + graph.nodes[end].kind.toLowerCase() : end >= firstRange && end < every ? " " + (graph.ranges[end - firstRange].name + " " + graph.ranges[end - firstRange].full).toLowerCase() : ""));
+  const ends = Array.from({ length: open + 1 }, (_, end) => fullName(end).toLowerCase() + (end < firstGroup ? " " + graph.nodes[end].kind.toLowerCase() : end >= firstRange && end < every ? " " + (graph.ranges[end - firstRange].name + " " + graph.ranges[end - firstRange].full).toLowerCase() : ""));
   // covers says whether an end of an edge is what is picked, or all of it, or a part of it.
   const covers = (end, picked) => end === picked || (picked <= every && end === every && picked < firstRange) ||
+    (end === open && picked < firstGroup && graph.nodes[picked].openOut) ||
+    (end === open && picked >= firstGroup && picked < firstRange && graph.nodes.some((n) => n.group === picked - firstGroup && n.openOut)) ||
     (picked < firstGroup && end === firstGroup + graph.nodes[picked].group) ||
     (picked >= firstGroup && picked < firstRange && end < firstGroup && graph.nodes[end].group === picked - firstGroup);
 
@@ -180,7 +182,7 @@
       const openIn = graph.nodes.filter((n) => n.openIn).length, openOut = graph.nodes.filter((n) => n.openOut).length;
       side.replaceChildren(
         make("p", "note", "Select a workload, a namespace or a range to see what it may connect to, and what may connect to it."),
-        make("ul", "facts", make("li", "", `${graph.nodes.length} workloads in ${graph.groups.length} namespaces`), make("li", "", `${openIn} open in: no policy isolates them for ingress`), make("li", "", `${openOut} open out: no policy isolates them for egress`)),
+        make("ul", "facts", make("li", "", `${graph.nodes.length} ${graph.nodes.length === 1 ? "workload" : "workloads"} in ${graph.groups.length} ${graph.groups.length === 1 ? "namespace" : "namespaces"}`), make("li", "", `${openIn} open in: no policy isolates them for ingress`), make("li", "", `${openOut} open out: no policy isolates them for egress`)),
         make("p", "note", "What is open out may connect to all that is open in and to any address, and any address to what is open in, on every port. There are no lines for that."),
         findingList(() => true));
       return;
@@ -204,7 +206,7 @@
       facts.append(make("li", "", `Namespace, ${members.length} ${members.length === 1 ? "workload" : "workloads"}${open ? `, ${open} of them open` : ""}`));
       about = (f) => f.group === end - firstGroup;
     } else if (end < every) facts.append(make("li", "", graph.ranges[end - firstRange].full), make("li", "", "Besides, any address may connect to what is open in, and be connected to by what is open out"));
-    else facts.append(make("li", "", "All workloads of all namespaces"));
+    else facts.append(make("li", "", end === every ? "All workloads of all namespaces" : "All workloads that no policy isolates for egress"));
     parts.push(facts);
     const shown = edges();
     parts.push(connections("May be connected to from", shown.filter((e) => covers(e.to, end)), (e) => e.from));
@@ -385,7 +387,7 @@
     asList(matchMedia("(max-width: 760px)").matches && graph.edges.length > 0);
     fit();
     const wanted = new URLSearchParams(location.hash.slice(1)).get("at");
-    const end = wanted === null ? -1 : Array.from({ length: every + 1 }, (_, i) => i).findIndex((i) => fullName(i) === wanted);
+    const end = wanted === null ? -1 : Array.from({ length: open + 1 }, (_, i) => i).findIndex((i) => fullName(i) === wanted);
     if (end >= 0) pick(end, { center: true });
   });
   addEventListener("resize", () => { if (!first && views.now === "reach" && !state.list && state.picked < 0) fit(); });
