@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -65,20 +66,16 @@ func (v *View) oneSided(p *model.Policy, d model.Direction, i, j int) (o OneSide
 	blocked := v.eachPeer(p.Namespace, &r.Peers[j], func(other *model.PodClass) bool {
 		o.Others = append(o.Others, other)
 		for _, own := range o.Own {
-			if own.Key() == other.Key() && !own.Hypothetical && own.Count() < 2 {
-				continue // "Pod cannot block access to itself"
+			if !meet(own, other, netset.IPv4) && !meet(own, other, netset.IPv6) {
+				continue
 			}
 			if pairs++; pairs > mostOneSidedPairs {
 				return false
 			}
-			ports := PortsTowards(r, own, d, Endpoint{Class: other})
-			if ports.IsEmpty() {
-				continue
-			}
 			if v.mayConnect(own, d, other, r.Named) {
 				return false
 			}
-			if o.OwnPod == nil {
+			if ports := PortsTowards(r, own, d, Endpoint{Class: other}); o.OwnPod == nil && !ports.IsEmpty() {
 				o.OwnPod, o.OtherPod, o.Ports, o.By = own, other, ports, v.Isolating(other, opposite(d))
 			}
 		}
@@ -87,31 +84,62 @@ func (v *View) oneSided(p *model.Policy, d model.Direction, i, j int) (o OneSide
 	return o, blocked && o.OwnPod != nil
 }
 
-// mayConnect says whether anything may connect the pods in the direction, as seen from own; named is whether the rule that own
-// allows it by has names of ports.
+// meet says whether there are two different pods of the classes that have an address of the family.
+func meet(own, other *model.PodClass, f netset.Family) bool {
+	least := 1
+	if own.Key() == other.Key() {
+		least = 2 // "Pod cannot block access to itself"
+	}
+	return min(podsByFamily(own, f), podsByFamily(other, f)) >= least
+}
+
+// podsByFamily is how many pods of the class have, or may have, an address of the family.
+func podsByFamily(c *model.PodClass, f netset.Family) int {
+	switch {
+	case c.Hypothetical:
+		return 2
+	case len(c.Pods) == 0: // a template that is scaled to zero may be scaled up
+		return max(c.Replicas, 1)
+	}
+	n := 0
+	for i := range c.Pods {
+		ips := c.Pods[i].IPs
+		if len(ips) == 0 || slices.ContainsFunc(ips, func(ip netip.Addr) bool { return familyOf(ip) == f }) {
+			n++
+		}
+	}
+	return n
+}
+
+// mayConnect says whether anything may connect pods of the two, in the direction as seen from own; named is whether the rule by
+// which own allows it has names of ports.
 func (v *View) mayConnect(own *model.PodClass, d model.Direction, other *model.PodClass, named bool) bool {
+	back := opposite(d)
+	for _, f := range families {
+		if !meet(own, other, f) {
+			continue
+		}
+		mine := v.Allowed(own, d, Endpoint{Class: other, Family: f}).Possible
+		if mine.Overlaps(v.Allowed(other, back, Endpoint{Class: own, Family: f}).Possible) {
+			return true
+		}
+	}
 	target := own
 	if d == model.Egress {
 		target = other
 	}
-	back := opposite(d)
-	isolating := v.Isolating(other, back)
-	if len(isolating) == 0 {
-		return true
+	if !target.Hypothetical {
+		return false
 	}
-	allowed := v.Allowed(own, d, Endpoint{Class: other}).Possible
-	for _, q := range isolating {
+	// Which number a name of a port will stand for is not known.
+	for _, q := range v.Isolating(other, back) {
 		for i := range q.Rules[back] {
-			r := &q.Rules[back][i]
-			if !v.MatchRule(q.Namespace, r, Endpoint{Class: own}).Possible {
-				continue
-			}
-			if target.Hypothetical && (named || r.Named) || PortsTowards(r, other, back, Endpoint{Class: own}).Overlaps(allowed) {
+			if r := &q.Rules[back][i]; (named || r.Named) && v.MatchRule(q.Namespace, r, Endpoint{Class: own}).Possible {
 				return true
 			}
 		}
 	}
-	return false
+	return named && !v.Isolated(other, back)
 }
 
 // eachPeer calls do for the pods that the peer of a policy in namespace selects, or, where those namespaces have no pods at all,
