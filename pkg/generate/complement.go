@@ -73,9 +73,17 @@ func draft(v *reach.View, p *model.Policy) (drafts []*other, left []Left) {
 			byNamespace[c.Namespace] = append(byNamespace[c.Namespace], c)
 		}
 		for _, namespace := range namespaces {
+			path := fmt.Sprintf("spec.%s[%d].%s[%d]", o.Direction.Field(), o.Rule, o.Direction.PeersField(), o.Peer)
+			way := back(o.Direction)
+			free := slices.IndexFunc(byNamespace[namespace], func(c *model.PodClass) bool { return !v.Isolated(c, way) })
+			if free >= 0 {
+				left = append(left, Left{p.Subject(), path, fmt.Sprintf("the peer selects %s as well, which is not isolated for %s and would be: select the other pods alone first",
+					byNamespace[namespace][free].Name(), way.Field())})
+				continue
+			}
 			ports, every, ok := portsFor(p, &o, byNamespace[namespace])
 			if !ok {
-				left = append(left, Left{p.Subject(), fmt.Sprintf("spec.%s[%d].%s[%d]", o.Direction.Field(), o.Rule, o.Direction.PeersField(), o.Peer),
+				left = append(left, Left{p.Subject(), path,
 					"the rule is for every port of another namespace's pods, and these declare none: list the ports in the rule first"})
 				continue
 			}
@@ -83,6 +91,14 @@ func draft(v *reach.View, p *model.Policy) (drafts []*other, left []Left) {
 		}
 	}
 	return drafts, left
+}
+
+// back is the direction of the other side.
+func back(d model.Direction) model.Direction {
+	if d == model.Egress {
+		return model.Ingress
+	}
+	return model.Egress
 }
 
 // add puts a peer into the draft of its selector.
@@ -94,11 +110,7 @@ func add(drafts []*other, v *reach.View, p *model.Policy, o reach.OneSided, name
 	at := slices.IndexFunc(drafts, func(d *other) bool { return d.key == key })
 	if at < 0 {
 		at = len(drafts)
-		d := &other{of: p, direction: model.Egress, namespace: namespace, selector: selector, key: key}
-		if o.Direction == model.Egress {
-			d.direction = model.Ingress
-		}
-		drafts = append(drafts, d)
+		drafts = append(drafts, &other{of: p, direction: back(o.Direction), namespace: namespace, selector: selector, key: key})
 	}
 	d := drafts[at]
 	d.found, d.pods, d.every = append(d.found, o), append(d.pods, pods...), d.every || every
@@ -118,12 +130,23 @@ func samePort(a, b networkingv1.NetworkPolicyPort) bool {
 
 // needed says whether any of the pods still cannot connect, with what has been written before.
 func (d *other) needed(v *reach.View) bool {
+	still := v.OneSided(d.of)
 	for i := range d.found {
+		same := func(o reach.OneSided) bool {
+			return o.Direction == d.found[i].Direction && o.Rule == d.found[i].Rule && o.Peer == d.found[i].Peer
+		}
+		if slices.ContainsFunc(still, same) {
+			return true
+		}
 		o := &d.found[i]
 		for _, pod := range d.pods {
 			for _, own := range o.Own {
 				ports := reach.PortsTowards(&d.of.Rules[o.Direction][o.Rule], own, o.Direction, reach.Endpoint{Class: pod})
-				if !v.Allowed(pod, d.direction, reach.Endpoint{Class: own}).Every.ContainsAll(ports) {
+				from, to := pod, own
+				if o.Direction == model.Egress {
+					from, to = own, pod
+				}
+				if !v.Between(from, to).Possible.ContainsAll(ports) {
 					return true
 				}
 			}

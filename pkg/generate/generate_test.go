@@ -166,6 +166,12 @@ func TestWhatAComplementIs(t *testing.T) {
 		"every port of another namespace's pods that declare none is left": {
 			policy("web", "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {team: ops}}, podSelector: {matchLabels: {app: agent}}}]}]}"),
 			nil, []string{"shop/web spec.egress[0].to[0]"}},
+		"pods that are not isolated are not isolated by a complement": {
+			"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: db, namespace: free}, spec: {podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {}}], ports: [{port: 5432}]}]}}\n---\n" +
+				"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: free}, spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}}\n---\n" +
+				"{apiVersion: v1, kind: Pod, metadata: {name: db-0, namespace: free, labels: {app: db}}}\n---\n" +
+				"{apiVersion: v1, kind: Pod, metadata: {name: web-0, namespace: free, labels: {app: web}}}\n---\n",
+			nil, []string{"free/db spec.ingress[0].from[0]"}},
 		"what one complement allows is not written again": {
 			policy("db", "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 5432}]}]}") +
 				policy("db-too", "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 5432}]}]}"),

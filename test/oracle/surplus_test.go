@@ -123,7 +123,7 @@ func TestOneSidedPeersConnectOnlyWithTheirComplement(t *testing.T) {
 		}
 		for _, policy := range allPolicies(world) {
 			if again := reach.NewView(after).OneSided(policy); len(again) > 0 {
-				t.Fatalf("%s/%s is one-sided again\n%s", policy.Namespace, policy.Name, gen.YAML(&complemented))
+				t.Fatalf("%s/%s %s[%d][%d] is one-sided again (%s, %s)\n%s", policy.Namespace, policy.Name, again[0].Direction, again[0].Rule, again[0].Peer, again[0].OwnPod.Name(), again[0].OtherPod.Name(), gen.YAML(&complemented))
 			}
 			for _, o := range view.OneSided(policy) {
 				if _, is := connected(&complemented, &o); !is && exist(&o) {
