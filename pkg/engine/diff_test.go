@@ -17,7 +17,7 @@ import (
 )
 
 // world has the pods shop/web (two), shop/db and ops/prometheus, and the policies given. Beside them there are what no diff is
-// to count: a pod on the host's network and a Deployment without replicas.
+// to count: a pod on the host's network and Deployments without replicas.
 func world(t *testing.T, policies ...*model.Policy) *model.Snapshot {
 	t.Helper()
 	store := model.NewStore()
@@ -30,9 +30,11 @@ func world(t *testing.T, policies ...*model.Policy) *model.Snapshot {
 	}
 	store.SetPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "agent-1", Labels: map[string]string{"app": "agent"}}, Spec: corev1.PodSpec{HostNetwork: true}})
 	none := int32(0)
-	_, err := store.Apply(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "asleep"}, Spec: appsv1.DeploymentSpec{
-		Replicas: &none, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "asleep"}}}}})
-	require.NoError(t, err)
+	for _, name := range []string{"asleep", "dormant"} {
+		_, err := store.Apply(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, Spec: appsv1.DeploymentSpec{
+			Replicas: &none, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": name}}}}})
+		require.NoError(t, err)
+	}
 	for _, p := range policies {
 		store.SetPolicy(p)
 	}
@@ -84,6 +86,8 @@ func TestTheDiffTellsWhatAChangeOpensAndCloses(t *testing.T) {
 			[]string{"closes: * → shop/web-1 every port, but what rules allow (2 pods)", "opens: * → shop/db-1 every port, some of it allowed before (1 pod)"}},
 		"an update of the podSelector among isolated pods": {[]string{denyAll}, fromShop, strings.Replace(fromShop, "app: db", "app: web", 1), model.Update,
 			[]string{"opens: shop/* → shop/web-1 TCP/5432 (2 pods)", "closes: shop/* → shop/db-1 TCP/5432 (1 pod)"}},
+		"the first rule, of addresses alone": {nil, "", internet, model.Create,
+			[]string{"closes: * → shop/web-1 every port but TCP/80 (2 pods)", "closes: 0.0.0.0/0 except 8.0.0.0/8; ::/0 → shop/web-1 TCP/80 (2 pods)"}},
 		"egress to addresses":                       {[]string{noEgress}, "", toInternet, model.Create, []string{"opens: shop/web-1 → 8.0.0.0/8 TCP/443 (2 pods)"}},
 		"every address of both families":            {[]string{denyAll}, "", everyAddress, model.Create, []string{"opens: * → shop/web-1 TCP/80 (2 pods)"}},
 		"every address, where every pod is allowed": {[]string{fromAnyPod}, "", everyAddress, model.Create, []string{"opens: any address → shop/web-1 TCP/80 (2 pods)"}},

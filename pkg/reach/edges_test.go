@@ -91,6 +91,42 @@ func TestTheNamesOfPortsStandForNumbersOfTheirOwnOnPodsToCome(t *testing.T) {
 	assert.Same(t, selection, v.Select(s.Namespace("shop").Policies[0]), "asked again, it is the same")
 }
 
+func TestPodsOfOneClassDoNotReachEachOtherAsAPodReachesItself(t *testing.T) {
+	p := newPair(t, model.Facts{}, dual1, dual2, `{policyTypes: [Ingress]}`)
+	port := netset.Port{Protocol: netset.TCP, Number: 80}
+	class := reach.Endpoint{Class: p.from.Class}
+	assert.Equal(t, reach.No, p.view.Connection(class, class, port).Allowed)
+	assert.Equal(t, reach.No, p.view.Connection(p.from, class, port).Allowed)
+	assert.Equal(t, reach.Yes, p.view.Connection(p.from, p.from, port).Allowed)
+}
+
+func TestAnIngressExposesThePortThatItNamesAlone(t *testing.T) {
+	pods := model.NewHypothetical("shop", map[string]string{"app": "web"})
+	const services = `{selector: {app: web}, ports: [{name: web, port: 80, targetPort: 8080}, {name: admin, port: 90, targetPort: 9090}, {name: tls, port: 443, targetPort: https}]}`
+	for _, c := range []struct{ name, backend, want, unresolved string }{
+		{"by number", `{service: {name: web, port: {number: 80}}}`, "TCP/8080", ""},
+		{"by name", `{service: {name: web, port: {name: admin}}}`, "TCP/9090", ""},
+		{"another Service", `{service: {name: other, port: {number: 80}}}`, "TCP/7070", ""},
+		{"a port whose target is a name", `{service: {name: web, port: {number: 443}}}`, "no ports", "web"},
+	} {
+		store := model.NewStore()
+		for name, text := range map[string]string{"web": services, "other": `{selector: {app: web}, ports: [{port: 80, targetPort: 7070}]}`} {
+			var svc corev1.Service
+			require.NoError(t, yaml.UnmarshalStrict([]byte(text), &svc.Spec))
+			svc.Namespace, svc.Name = "shop", name
+			store.SetService(&svc)
+		}
+		ingress := networkingv1.Ingress{}
+		ingress.Namespace, ingress.Name = "shop", "web"
+		require.NoError(t, yaml.UnmarshalStrict([]byte(`{defaultBackend: `+c.backend+`}`), &ingress.Spec))
+		_, err := store.Apply(&ingress)
+		require.NoError(t, err)
+		exposures, unresolved := reach.NewView(store.Snapshot(model.Facts{})).Exposed(pods, reach.ExposureOptions{})
+		assert.Equal(t, c.want, reach.ExposedPorts(exposures).String(), c.name)
+		assert.Equal(t, c.unresolved != "", len(unresolved) > 0, c.name)
+	}
+}
+
 func TestAServiceExposesThePortsThatItForwardsTo(t *testing.T) {
 	s := world(t, map[string]string{
 		"web":     `{type: LoadBalancer, selector: {app: web}, ports: [{name: a, port: 80, targetPort: 8080}, {name: b, port: 443, targetPort: https}]}`,
