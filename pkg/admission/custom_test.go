@@ -26,6 +26,9 @@ func custom(t *testing.T, expression string, more ...string) *fixture {
 	var err error
 	f.config, err = config.Load([]byte(text), "guard.yaml", rules.Catalogue())
 	require.NoError(t, err)
+	f.store.KeepObjects(f.config.Facts.Objects)
+	_, err = f.store.Apply(space("shop", nil))
+	require.NoError(t, err)
 	return f
 }
 
