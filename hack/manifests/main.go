@@ -101,13 +101,14 @@ func helm(root string, args ...string) ([]byte, error) {
 
 const installHeader = `# Portcullis, as the chart in deploy/chart has it with its defaults. Made by make manifests; change the chart instead.
 #
-# On a cluster that is in use, first everything but the webhooks, and those once it answers:
-#   kubectl apply -f install.yaml -l 'app.kubernetes.io/component!=webhook-configuration'
+# On a cluster that is in use, let writes pass until it answers:
+#   sed 's/failurePolicy: Fail/failurePolicy: Ignore/' install.yaml | kubectl apply -f -
 #   kubectl -n portcullis-system rollout status deployment portcullis
+#   kubectl wait --for=jsonpath='{.webhooks[0].clientConfig.caBundle}' validatingwebhookconfiguration portcullis
 #   kubectl apply -f install.yaml
 # To take it away, the webhooks first:
 #   kubectl delete -f install.yaml -l app.kubernetes.io/component=webhook-configuration
-#   kubectl delete -f install.yaml
+#   kubectl delete -f install.yaml --ignore-not-found
 `
 
 // install is the chart with its defaults, without what Helm notes of its templates.
