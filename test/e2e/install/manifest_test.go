@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,27 +18,26 @@ func TestTheManifestIsAppliedAndDeletedWithoutOneRefusedWrite(t *testing.T) {
 	l := startLoad(t)
 	makeNamespace(t)
 	file := filepath.Join(shared.root, "deploy", "install.yaml")
-
 	out := kubectl(t, "apply", "--server-side", "--dry-run=server", "--filename", file)
 	assert.Contains(t, out, "deployment.apps/portcullis serverside-applied (server dry run)")
 	assert.NotContains(t, out, "Warning", "nothing of it is deprecated, or against Pod Security")
 
+	// All pods are on one machine here, and so cannot all listen on the same ports of all addresses.
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	lenient := filepath.Join(t.TempDir(), "install.yaml")
+	text = regexp.MustCompile(`bind-address=:(\d+)`).ReplaceAll(text, []byte("bind-address=$$(POD_IP):$1"))
+	dir := t.TempDir()
+	file = filepath.Join(dir, "install.yaml")
+	lenient := filepath.Join(dir, "lenient.yaml")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
 	require.NoError(t, os.WriteFile(lenient, bytes.ReplaceAll(text, []byte("failurePolicy: Fail"), []byte("failurePolicy: Ignore")), 0o600))
+
 	kubectl(t, "apply", "--filename", lenient)
-	// All pods are on one machine here, and so cannot all listen on the same ports of all addresses.
-	kubectl(t, "--namespace", namespace, "patch", "deployment", "portcullis", "--type=json", "--patch", `[
-		{"op": "test", "path": "/spec/template/spec/containers/0/args/3", "value": "--bind-address=:9443"},
-		{"op": "replace", "path": "/spec/template/spec/containers/0/args/3", "value": "--bind-address=$(POD_IP):9443"},
-		{"op": "replace", "path": "/spec/template/spec/containers/0/args/4", "value": "--health-bind-address=$(POD_IP):8081"},
-		{"op": "replace", "path": "/spec/template/spec/containers/0/args/5", "value": "--metrics-bind-address=$(POD_IP):8443"}]`)
 	kubectl(t, "--namespace", namespace, "rollout", "status", "deployment", "portcullis", "--timeout=2m")
 	kubectl(t, "wait", "--for=jsonpath={.webhooks[0].clientConfig.caBundle}", "validatingwebhookconfiguration", "portcullis")
 	l.flowed(t, "it comes")
 	l.asked(t)
-	kubectl(t, "apply", "--filename", file, "--selector", onlyWebhooks)
+	kubectl(t, "apply", "--filename", file)
 	l.flowed(t, "its failurePolicy becomes Fail")
 
 	kubectl(t, "delete", "--filename", file, "--selector", onlyWebhooks)

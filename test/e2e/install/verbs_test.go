@@ -58,7 +58,7 @@ func granted(t *testing.T) map[string]bool {
 	cluster, err := api.ClusterRoles().Get(within(t), "portcullis", metav1.GetOptions{})
 	require.NoError(t, err)
 	add(cluster.Rules, "")
-	role, err := api.Roles(namespace).Get(within(t), "portcullis-certificates", metav1.GetOptions{})
+	role, err := api.Roles(namespace).Get(within(t), "portcullis", metav1.GetOptions{})
 	require.NoError(t, err)
 	add(role.Rules, namespace)
 	return out
