@@ -163,6 +163,40 @@ func TestEveryValueIsDescribedAndHasADefault(t *testing.T) {
 	visit("", schema)
 }
 
+func TestTheProgramKnowsAllFlagsOfTheChart(t *testing.T) {
+	for _, values := range []string{"", everything, "certificates: {source: cert-manager, issuer: ClusterIssuer/a}\nwebhooks: {url: \"https://guard.example.org\"}"} {
+		var d appsv1.Deployment
+		read(t, objects(t, rendered(t, values)), "Deployment/portcullis", &d)
+		out, err := run(t, "", shared.binary, append(d.Spec.Template.Spec.Containers[0].Args, "--help")...)
+		assert.NoError(t, err, out)
+	}
+}
+
+func TestEachSourceOfCertificatesHasTheRightsThatItNeeds(t *testing.T) {
+	for source, want := range map[string]string{
+		"self-signed": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events create,patch; " +
+			"secrets/portcullis-tls get,list,watch,update; secrets create",
+		"cert-manager": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events create,patch; " +
+			"secrets/portcullis-tls get,list,watch; certificates/portcullis-tls get,list,watch,patch; certificates,issuers create; " +
+			"certificates/portcullis-ca patch; issuers/portcullis-selfsigned,portcullis-ca patch",
+		"cert-manager, issuer: Issuer/a": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events create,patch; " +
+			"secrets/portcullis-tls get,list,watch; certificates/portcullis-tls get,list,watch,patch; certificates create",
+		"files, secretName: a": "leases create; leases/portcullis-audit get,update",
+	} {
+		var role rbacv1.Role
+		read(t, objects(t, rendered(t, "certificates: {source: "+source+"}")), "Role/portcullis", &role)
+		var got []string
+		for _, r := range role.Rules {
+			names := strings.Join(r.ResourceNames, ",")
+			if names != "" {
+				names = "/" + names
+			}
+			got = append(got, strings.Join(r.Resources, ",")+names+" "+strings.Join(r.Verbs, ","))
+		}
+		assert.Equal(t, want, strings.Join(got, "; "), source)
+	}
+}
+
 func TestThePodHasNoMoreThanItNeeds(t *testing.T) {
 	var d appsv1.Deployment
 	read(t, objects(t, rendered(t, "")), "Deployment/portcullis", &d)
