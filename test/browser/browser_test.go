@@ -78,14 +78,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// written runs the program on manifests and returns the file with what it wrote. Findings are no failure.
+// written is the file with the page that the program writes of manifests.
 func written(t *testing.T, manifests string, args ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "input.yaml"), []byte(manifests), 0o600))
+	return run(t, dir, append(args, "-o", "html", "input.yaml")...)
+}
+
+// run runs the program in a folder, and is the file with what it wrote. Findings are no failure.
+func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	s, err := setUp()
 	require.NoError(t, err)
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "input.yaml"), []byte(manifests), 0o600))
-	command := exec.CommandContext(t.Context(), s.binary, append(args, "-o", "html", "input.yaml")...)
+	command := exec.CommandContext(t.Context(), s.binary, args...)
 	command.Dir = dir
 	var errs strings.Builder
 	command.Stderr = &errs

@@ -61,6 +61,11 @@ func TestTheAuditSeesThatAServiceIsNoLoadBalancerAnyMore(t *testing.T) {
 	once := s.portcullis("", "audit", "-n", "$NS", "-o", "json")
 	assert.Equal(t, 1, once.code, once.err)
 	assert.Equal(t, "deny", rulesFor(readReport(t, once), policy)["internet-ingress"], "one pass from the command line finds the same")
+	page := s.portcullis("", "audit", "-n", "$NS", "-o", "html")
+	assert.Equal(t, 1, page.code, page.err)
+	assert.Contains(t, page.out, "<title>Portcullis audit of the cluster</title>")
+	assert.Contains(t, page.out, `<article class="finding"`)
+	assert.Contains(t, page.out, s.fill(`{"name":"$NS"}`), "the namespace is in the graph, too")
 
 	s.admitted("", []string{"delete", "networkpolicy", "web"})
 	eventually(t, "what is gone is not counted any more", func(ctx context.Context) bool {

@@ -26,7 +26,7 @@ type findingsView struct {
 	Headline   string
 	Clean      bool // something was judged, nothing denies and nothing warns
 	Nothing    bool // there was nothing to judge
-	Cluster    bool // and it is a cluster that holds nothing
+	Cluster    bool // what was judged stands in a cluster
 }
 
 // total is the number of findings of one action.
@@ -117,7 +117,7 @@ func (p *Page) findings() findingsView {
 	v.Facets = facets(views)
 	v.Rules = explained(views, titles)
 	v.Outlook = newOutlook(p.Report.Findings)
-	v.Headline = headline(p.Report)
+	v.Headline = headline(p.Report, v.Cluster)
 	return v
 }
 
@@ -280,10 +280,12 @@ func explained(views []findingView, rules map[string]*rule.Rule) []ruleText {
 
 func paragraphs(text string) []string { return strings.Split(strings.TrimSpace(text), "\n\n") }
 
-// headline is the outcome in one sentence.
-func headline(r *report.Report) string {
+// headline is the outcome in one sentence. What stands in a cluster is not denied any more.
+func headline(r *report.Report, cluster bool) string {
 	s := &r.Summary
 	switch {
+	case s.Deny > 0 && cluster:
+		return plural(s.Deny, "finding", "findings") + " would be denied at admission."
 	case s.Deny > 0:
 		return plural(s.Deny, "finding is denied", "findings are denied") + " at admission."
 	case s.Warn > 0:

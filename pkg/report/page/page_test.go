@@ -125,6 +125,15 @@ func TestTheHeadlineSaysTheOutcome(t *testing.T) {
 	}
 }
 
+func TestWhatStandsInAClusterIsNotDeniedAnyMore(t *testing.T) {
+	p := sample(scope, denied)
+	p.Made = "2026-07-01T12:00:00Z"
+	assert.Contains(t, written(t, p), "1 finding would be denied at admission.")
+	empty := sample(report.Scope{})
+	empty.Made = p.Made
+	assert.Contains(t, written(t, empty), "portcullis generate default-deny")
+}
+
 func TestTheOutlookCountsWhatStricterLevelsWouldDeny(t *testing.T) {
 	text := written(t, sample(scope, denied, warned, exempt))
 	assert.Contains(t, text, "If <b>restricted</b> were enforced everywhere, 2 findings in 2 namespaces would be denied; <b>baseline</b>: 1 in 1")

@@ -147,7 +147,7 @@
 
   // The details.
   const button = (end, text) => { const b = make("button", "name", text || fullName(end)); b.type = "button"; b.dataset.end = end; return b; };
-  function connections(title, wanted, other) {
+  function connections(title, wanted, other, open) {
     const section = make("section", "", make("h3", "", title + " ", make("span", "count", String(wanted.length))));
     const ul = make("ul", "ends");
     for (const e of wanted) {
@@ -157,7 +157,7 @@
       if (flow.note) li.append(" ", make("span", "note", flow.note));
       ul.append(li);
     }
-    section.append(wanted.length > 0 ? ul : make("p", "note", "none"));
+    section.append(wanted.length > 0 ? ul : make("p", "note", open ? "nothing else" : "none"));
     return section;
   }
 
@@ -195,7 +195,7 @@
     let about = () => false;
     if (end < firstGroup) {
       const n = graph.nodes[end];
-      facts.append(make("li", "", `${n.kind}, ${n.pods} ${n.pods === 1 ? "pod" : "pods"}`));
+      facts.append(make("li", "", n.kind === "Pod" ? n.kind : `${n.kind}, ${n.pods} ${n.pods === 1 ? "pod" : "pods"}`));
       if (n.host) facts.append(make("li", "", "On the network of its node, where policies do not apply on most CNIs"));
       facts.append(make("li", n.openIn ? "warn" : "", n.openIn ? "Open in: no policy isolates it for ingress. All that may connect out reaches it, and any address, on every port" : "Isolated for ingress"));
       facts.append(make("li", n.openOut ? "warn" : "", n.openOut ? "Open out: no policy isolates it for egress. It reaches all that lets it in, and any address, on every port" : "Isolated for egress"));
@@ -209,8 +209,8 @@
     else facts.append(make("li", "", end === every ? "All workloads of all namespaces" : "All workloads that no policy isolates for egress"));
     parts.push(facts);
     const shown = edges();
-    parts.push(connections("May be connected to from", shown.filter((e) => covers(e.to, end)), (e) => e.from));
-    parts.push(connections("May connect to", shown.filter((e) => covers(e.from, end)), (e) => e.to));
+    parts.push(connections("May be connected to from", shown.filter((e) => covers(e.to, end)), (e) => e.from, graph.nodes[end]?.openIn));
+    parts.push(connections("May connect to", shown.filter((e) => covers(e.from, end)), (e) => e.to, graph.nodes[end]?.openOut));
     if (end < firstRange) parts.push(findingList(about));
     side.replaceChildren(...parts);
     side.scrollTop = 0;
