@@ -51,14 +51,7 @@ func TestBadConfigurationsAreRefusedWithAllThatIsWrong(t *testing.T) {
 				`1: mode: Unsupported value: "dry-run": supported values: "enforce", "audit"`,
 				`2: defaults.enforce: unknown level "high": use privileged, baseline or restricted`,
 				`3: loadBalancer.provider: Unsupported value: "aws": supported values: "none", "gke"`,
-				`4: isolateNamespaces: Unsupported value: "egress": supported values: "none"`,
-			},
-		},
-		"if a feature is not there yet, then it is refused": {
-			"isolateNamespaces: all\naudit: {reports: true}\n",
-			[]string{
-				`1: isolateNamespaces: this version makes no default denies: use none`,
-				`2: audit.reports: this version writes no policy reports: use false`,
+				`4: isolateNamespaces: Unsupported value: "egress": supported values: "none", "ingress", "all"`,
 			},
 		},
 		"if a time is nothing or less, then it is refused": {

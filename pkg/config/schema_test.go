@@ -71,7 +71,7 @@ func (g *generator) of(t reflect.Type) schema {
 	case *config.Provider:
 		return enum(config.ProviderNone, config.ProviderGKE)
 	case *config.Isolation:
-		return enum(config.IsolateNone)
+		return enum(config.IsolateNone, config.IsolateIngress, config.IsolateAll)
 	case *config.Resource:
 		return enum(config.ResourcePolicies, config.ResourceNamespaces)
 	case *config.Operation:
@@ -172,7 +172,6 @@ func generate(t testing.TB, cat *rule.Catalogue) schema {
 	properties := root["properties"].(schema)
 	properties["apiVersion"].(schema)["enum"] = []string{config.APIVersion}
 	properties["kind"].(schema)["enum"] = []string{config.Kind}
-	properties["audit"].(schema)["properties"].(schema)["reports"].(schema)["enum"] = []bool{false}
 	properties["rules"] = schema{
 		"type": "object", "description": properties["rules"].(schema)["description"], "additionalProperties": false, "properties": g.rules(cat),
 	}
@@ -265,7 +264,7 @@ func TestTheSchemaRefusesWhatTheLoaderRefuses(t *testing.T) {
 	valid := validator(t, generate(t, catalogue(t)))
 	for _, text := range []string{
 		"[]", "mod: audit", "mode: 5", "mode: x", "apiVersion: v1", "kind: Pod", "defaults: {enforce: high}", "defaults: {enfore: baseline}", "ratchet: 1",
-		"exemptions: {users: bob}", "exemptions: {groups: [1]}", "customRules: [{}]", "isolateNamespaces: all", "audit: {reports: true}", "audit: {interval: 10}",
+		"exemptions: {users: bob}", "exemptions: {groups: [1]}", "customRules: [{}]", "isolateNamespaces: egress", "audit: {reports: x}", "audit: {interval: 10}",
 		"claims: {gracePeriod: ten}", "rules: {nope: off}", "rules: {open-door: baseline}", "rules: {open-door: {level: privileged}}", "rules: {open-door: {wid: {}}}",
 		"rules: {open-door: {wide: {ipv4: x}}}", "rules: {open-door: {ports: [65536]}}", "rules: {open-window: {names: []}}", "rules: {open-door: {labels: {a: 1}}}",
 		"mutations: {namespaceNameLabel: {on: true}}", "mutations: {namespaceLabels: {a: 1}}", "cluster: {cidrs: {pods: [10.0.0.0]}}", "cluster: {dns: [{ports: [0]}]}",

@@ -44,7 +44,8 @@ type GuardConfiguration struct {
 	Cluster Cluster `json:"cluster"`
 	// LoadBalancer says where load balancers connect from.
 	LoadBalancer LoadBalancer `json:"loadBalancer"`
-	// IsolateNamespaces makes default denies for Namespaces. This version has only none.
+	// IsolateNamespaces keeps a default deny in each Namespace that is not exempt and whose label portcullis.dev/isolate says
+	// nothing else: none, ingress for incoming connections, or all for both directions with the way to DNS left open.
 	IsolateNamespaces Isolation `json:"isolateNamespaces"`
 	// Audit is the background audit.
 	Audit Audit `json:"audit"`
@@ -226,14 +227,18 @@ const (
 // Isolation is which default denies are made for Namespaces.
 type Isolation string
 
-// IsolateNone makes none.
-const IsolateNone Isolation = "none"
+// The isolations: no default deny, one for ingress, or one for both directions, with the way to DNS left open.
+const (
+	IsolateNone    Isolation = "none"
+	IsolateIngress Isolation = "ingress"
+	IsolateAll     Isolation = "all"
+)
 
 // Audit is the background audit.
 type Audit struct {
 	// Interval is the time between two passes over all of the cluster. What changes is looked at again within seconds.
 	Interval metav1.Duration `json:"interval"`
-	// Reports writes policy reports. This version has none, and refuses true.
+	// Reports writes policy reports: those of OpenReports, or else of wgpolicyk8s.io, whichever API the cluster has.
 	Reports bool `json:"reports"`
 }
 

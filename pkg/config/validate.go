@@ -24,16 +24,8 @@ func (c *GuardConfiguration) Validate() field.ErrorList {
 		all = append(all, field.NotSupported(field.NewPath("mode"), c.Mode, verdict.Modes[:]))
 	}
 	all = append(all, validateCustomRules(c.CustomRules, field.NewPath("customRules"))...)
-	if c.IsolateNamespaces != IsolateNone {
-		at := field.NewPath("isolateNamespaces")
-		if slices.Contains(model.Isolations[:], string(c.IsolateNamespaces)) {
-			all = append(all, field.Forbidden(at, "this version makes no default denies: use none"))
-		} else {
-			all = append(all, field.NotSupported(at, c.IsolateNamespaces, []Isolation{IsolateNone}))
-		}
-	}
-	if c.Audit.Reports {
-		all = append(all, field.Forbidden(field.NewPath("audit", "reports"), "this version writes no policy reports: use false"))
+	if !slices.Contains(model.Isolations[:], string(c.IsolateNamespaces)) {
+		all = append(all, field.NotSupported(field.NewPath("isolateNamespaces"), string(c.IsolateNamespaces), model.Isolations[:]))
 	}
 	all = append(all, positive(c.Audit.Interval, field.NewPath("audit", "interval"))...)
 	all = append(all, positive(c.Claims.GracePeriod, field.NewPath("claims", "gracePeriod"))...)

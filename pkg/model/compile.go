@@ -27,6 +27,7 @@ func CompilePolicy(np *networkingv1.NetworkPolicy, authored Authored) *Policy {
 		Controlled:  metav1.GetControllerOfNoCopy(np) != nil,
 		Deleting:    np.DeletionTimestamp != nil,
 		Created:     np.CreationTimestamp.Time,
+		UID:         np.UID,
 		PodSelector: compileSelector(&np.Spec.PodSelector),
 		Authored:    authored,
 	}

@@ -23,6 +23,7 @@ func NewNamespaceMeta(ns *corev1.Namespace) *NamespaceMeta {
 		Terminating: ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating,
 		Described:   true,
 		Created:     ns.CreationTimestamp.Time,
+		UID:         ns.UID,
 	}
 	if ns.DeletionTimestamp != nil {
 		meta.Labels = nil

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
@@ -38,6 +39,7 @@ type NamespaceMeta struct {
 	// Described is whether a Namespace object was read; false for a namespace that is only implied by its objects.
 	Described bool
 	Created   time.Time
+	UID       types.UID // empty if it comes from a manifest
 	Source    finding.Source
 	Lines     map[string]int
 	// Object is the Namespace itself, without managed fields, as Policy.Object is.

@@ -3,6 +3,8 @@ package model
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
@@ -57,6 +59,7 @@ type Policy struct {
 	// Deleting is whether the object has a deletionTimestamp.
 	Deleting bool
 	Created  time.Time
+	UID      types.UID // empty if it comes from a manifest
 
 	PodSelector Selector
 	// Types holds, by Direction, whether the policy isolates the pods it selects in it.

@@ -31,6 +31,19 @@ func (s *Snapshot) NamespaceOrImplied(name string) *Namespace {
 	return &Namespace{Meta: impliedMeta(name, &s.facts)}
 }
 
+// Policy is the policy of that name, or nil.
+func (s *Snapshot) Policy(namespace, name string) *Policy {
+	ns := s.spaces.get(namespace)
+	if ns == nil {
+		return nil
+	}
+	at, found := slices.BinarySearchFunc(ns.Policies, name, func(p *Policy, name string) int { return strings.Compare(p.Name, name) })
+	if !found {
+		return nil
+	}
+	return ns.Policies[at]
+}
+
 // Namespaces are all namespaces, sorted by name.
 func (s *Snapshot) Namespaces() iter.Seq[*Namespace] {
 	return func(yield func(*Namespace) bool) {

@@ -3,16 +3,45 @@ package server
 import (
 	"context"
 	"net/http"
+	"os"
+	"sync"
 
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
 	"github.com/portcullis-dev/portcullis/pkg/audit"
+	"github.com/portcullis-dev/portcullis/pkg/audit/publish"
 	"github.com/portcullis-dev/portcullis/pkg/election"
+	"github.com/portcullis-dev/portcullis/pkg/isolate"
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 )
 
 // AuditLease is the name of the Lease by which the replica that audits is elected.
 const AuditLease = "portcullis-audit"
+
+// writer is what the audit writes with. Its rate is limited: nobody waits for it.
+type writer struct {
+	client  kubernetes.Interface
+	dynamic dynamic.Interface
+}
+
+const (
+	writesPerSecond = 20
+	writesAtOnce    = 50
+)
+
+func newWriter(config *rest.Config) (*writer, error) {
+	slow := rest.CopyConfig(config)
+	slow.QPS, slow.Burst = writesPerSecond, writesAtOnce
+	client, err := kubernetes.NewForConfig(slow)
+	if err != nil {
+		return nil, err
+	}
+	dynamic, err := dynamic.NewForConfig(slow)
+	return &writer{client, dynamic}, err
+}
 
 func (s *server) newAuditor() *audit.Auditor {
 	return audit.New(audit.Options{
@@ -22,21 +51,66 @@ func (s *server) newAuditor() *audit.Auditor {
 
 // audit audits the cluster until ctx ends, on one of the replicas. A process outside of the cluster has no others.
 func (s *server) audit(ctx context.Context) error {
-	lead := func(ctx context.Context) {
-		defer s.recorder.Audit(nil)
-		s.auditor.Run(ctx)
-	}
 	if s.client == nil || s.options.OwnNamespace == "" {
-		lead(ctx)
+		s.lead(ctx)
 		return nil
 	}
 	return election.Election{
 		Client: s.client, Namespace: s.options.OwnNamespace, Lease: AuditLease, Task: "audits the cluster", Log: s.log,
-	}.Run(ctx, lead)
+	}.Run(ctx, s.lead)
+}
+
+// lead audits, and does what follows from it in the cluster.
+func (s *server) lead(ctx context.Context) {
+	defer s.recorder.Audit(nil)
+	var followers sync.WaitGroup
+	defer followers.Wait()
+	s.results.Store(nil)
+	for _, follow := range s.followers() {
+		results := make(chan struct{}, 1)
+		s.followed = append(s.followed, results)
+		followers.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-results:
+				}
+				follow(ctx, s.results.Load())
+			}
+		})
+	}
+	defer func() { s.followed = nil }()
+	s.auditor.Run(ctx)
+}
+
+// followers write into the cluster what follows from results. Each has a goroutine of its own, so that the audit does not wait for the
+// API server; if it is slow, it sees the newest results alone.
+func (s *server) followers() []func(context.Context, *audit.Results) {
+	if s.writer == nil {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "portcullis"
+	}
+	publisher := publish.New(publish.Options{Client: s.writer.client, Dynamic: s.writer.dynamic, Clock: clock.RealClock{}, Log: s.log, Instance: host})
+	keeper := &isolate.Keeper{Client: s.writer.client.NetworkingV1(), Log: s.log}
+	return []func(context.Context, *audit.Results){
+		publisher.Publish,
+		func(ctx context.Context, r *audit.Results) { keeper.Keep(ctx, r.Snapshot, r.Config) },
+	}
 }
 
 // audited is told what each pass has found.
 func (s *server) audited(_ context.Context, r *audit.Results) {
+	s.results.Store(r)
+	for _, results := range s.followed {
+		select {
+		case results <- struct{}{}:
+		default:
+		}
+	}
 	pass := &metrics.AuditPass{Violations: map[metrics.Violation]int{}, Overdue: map[string]int{}, Took: r.Took, Finished: r.Finished}
 	for i := range r.Items {
 		item := &r.Items[i]

@@ -94,6 +94,7 @@ type server struct {
 	config       func() *config.Config
 	state        state
 	client       kubernetes.Interface // nil without a cluster
+	writer       *writer              // nil without a cluster
 	certificates certs.Source
 	clients      *clients      // nil for anybody
 	certified    chan struct{} // closed once there is a certificate
@@ -101,6 +102,8 @@ type server struct {
 	handler      *admission.Handler
 	registrar    *registrar // nil if nothing is to be registered
 	auditor      *audit.Auditor
+	results      atomic.Pointer[audit.Results] // the last, for those in followed
+	followed     []chan struct{}               // told of new results; each has room for one
 
 	host        string // of BindAddress
 	port        int
@@ -135,6 +138,9 @@ func prepare(ctx context.Context, o Options) (*server, error) {
 	}
 	if o.Snapshot == "" {
 		if s.client, err = kubernetes.NewForConfig(o.Cluster); err != nil {
+			return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
+		}
+		if s.writer, err = newWriter(o.Cluster); err != nil {
 			return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
 		}
 	}

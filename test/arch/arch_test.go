@@ -46,6 +46,7 @@ var floors = [][]string{
 	{"pkg/report/page"},
 	{"pkg/election"},
 	{"pkg/audit"},
+	{"pkg/audit/publish", "pkg/isolate"},
 	{"pkg/admission"},
 	{"certs/rotation"},
 	{"certs"},

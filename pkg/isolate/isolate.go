@@ -1,0 +1,124 @@
+// Package isolate keeps default denies in namespaces: a policy portcullis-default-deny, and with isolation in both directions a policy
+// portcullis-allow-dns. Which namespaces, the label portcullis.dev/isolate says, or else isolateNamespaces in the configuration.
+//
+// What is edited or deleted is restored, and removed when it is not asked for any more. Policies of these names that are not labelled
+// as Portcullis's own are left alone, and so are namespaces that are exempt or terminating.
+package isolate
+
+import (
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/portcullis-dev/portcullis/pkg/config"
+	"github.com/portcullis-dev/portcullis/pkg/generate"
+	"github.com/portcullis-dev/portcullis/pkg/model"
+)
+
+// The names of the policies, and the label that marks them as Portcullis's own.
+const (
+	DefaultDeny  = "portcullis-default-deny"
+	AllowDNS     = "portcullis-allow-dns"
+	managedBy    = "app.kubernetes.io/managed-by"
+	managedByUs  = "portcullis"
+	FieldManager = "portcullis-isolate"
+)
+
+// Action is what there is to do in one namespace about one policy.
+type Action struct {
+	Namespace, Name string
+	// Apply is the policy to write; nil to delete the one that is there.
+	Apply *networkingv1.NetworkPolicy
+	// Foreign is whether a policy of that name is somebody else's, so that nothing is done.
+	Foreign bool
+}
+
+// Plan is what there is to do so that every namespace has the default denies that are asked for, in the order in which to do
+// it: the way to DNS is opened before egress is closed, and closed after it is open.
+func Plan(s *model.Snapshot, c *config.Config) ([]Action, error) {
+	var out []Action
+	for ns := range s.Namespaces() {
+		if !ns.Meta.Described || ns.Meta.Terminating {
+			continue
+		}
+		want, err := wanted(s, ns, c)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range []string{AllowDNS, DefaultDeny} {
+			if a, needed := compare(s, ns.Meta.Name, name, want[name]); needed && a.Apply != nil || a.Foreign {
+				out = append(out, a)
+			}
+		}
+		for _, name := range []string{DefaultDeny, AllowDNS} {
+			if a, needed := compare(s, ns.Meta.Name, name, want[name]); needed && a.Apply == nil && !a.Foreign {
+				out = append(out, a)
+			}
+		}
+	}
+	return out, nil
+}
+
+// wanted are the policies that a namespace is to have, by name.
+func wanted(s *model.Snapshot, ns *model.Namespace, c *config.Config) (map[string]*networkingv1.NetworkPolicy, error) {
+	isolation := config.Isolation(model.ReadNamespaceSettings(ns.Meta.Labels, nil).Isolate)
+	if isolation == "" {
+		isolation = c.Object.IsolateNamespaces
+	}
+	if isolation == config.IsolateNone || c.Exemptions.Reason(ns.Meta.Name, "", nil) != "" {
+		return nil, nil
+	}
+	out := map[string]*networkingv1.NetworkPolicy{}
+	directions := []model.Direction{model.Ingress}
+	if isolation == config.IsolateAll {
+		directions = append(directions, model.Egress)
+		dns, err := generate.AllowDNS(ns.Meta.Name, s.Facts())
+		if err != nil {
+			return nil, err
+		}
+		out[AllowDNS] = ours(dns.Object, AllowDNS)
+	}
+	deny := generate.DefaultDeny(ns.Meta.Name, directions...)
+	out[DefaultDeny] = ours(deny.Object, DefaultDeny)
+	return out, nil
+}
+
+func ours(np *networkingv1.NetworkPolicy, name string) *networkingv1.NetworkPolicy {
+	np.Name = name
+	if np.Labels == nil {
+		np.Labels = map[string]string{}
+	}
+	np.Labels[managedBy] = managedByUs
+	return np
+}
+
+// compare says what there is to do about one policy, if anything.
+func compare(s *model.Snapshot, namespace, name string, want *networkingv1.NetworkPolicy) (a Action, needed bool) {
+	a = Action{Namespace: namespace, Name: name, Apply: want}
+	have := s.Policy(namespace, name)
+	switch {
+	case have == nil:
+		return a, want != nil
+	case have.Deleting:
+		return a, false // it is looked at again once it is gone
+	case have.Labels[managedBy] != managedByUs:
+		a.Apply, a.Foreign = nil, want != nil
+		return a, a.Foreign
+	case want == nil:
+		return a, true
+	}
+	return a, !same(have, model.CompilePolicy(want, model.Authored{}))
+}
+
+// same says whether two policies do the same.
+func same(a, b *model.Policy) bool {
+	if a.Types != b.Types || !a.PodSelector.Equal(&b.PodSelector) {
+		return false
+	}
+	for _, d := range model.Directions {
+		if !slices.EqualFunc(a.Rules[d], b.Rules[d], func(x, y model.Rule) bool { return model.SameRule(&x, &y) }) {
+			return false
+		}
+	}
+	return true
+}
