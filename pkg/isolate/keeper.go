@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -78,16 +79,17 @@ func (k *Keeper) do(ctx context.Context, a *Action) {
 	}
 }
 
-// applied is the policy for server-side apply. Lists without items are written, too: so they are Portcullis's own, and replace what
-// somebody else has added.
+// applied is the policy for server-side apply. Of the directions that it isolates, lists without items are written, too: so they
+// are Portcullis's own, and replace what somebody else has added.
 func applied(np *netv1.NetworkPolicy) ([]byte, error) {
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(np)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range model.Directions {
-		if _, there, _ := unstructured.NestedSlice(object, "spec", d.Field()); !there {
-			if err := unstructured.SetNestedSlice(object, []any{}, "spec", d.Field()); err != nil {
+	for _, d := range np.Spec.PolicyTypes {
+		field := strings.ToLower(string(d))
+		if _, there, _ := unstructured.NestedSlice(object, "spec", field); !there {
+			if err := unstructured.SetNestedSlice(object, []any{}, "spec", field); err != nil {
 				return nil, err
 			}
 		}

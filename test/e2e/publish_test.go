@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// reportDefinitions are the CustomResourceDefinitions of OpenReports.
+func reportDefinitions(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(shared.root, "test", "reports")
+	out, err := exec.CommandContext(within(t), "go", "mod", "-C", dir, "download", "-json", "github.com/openreports/reports-api").Output()
+	require.NoError(t, err)
+	var module struct{ Dir string }
+	require.NoError(t, json.Unmarshal(out, &module))
+	return filepath.Join(module.Dir, "config", "crd")
+}
+
+// TestTheAuditWritesEventsAndReports is one of those that run alone: it installs definitions for the whole cluster.
+func TestTheAuditWritesEventsAndReports(t *testing.T) {
+	s := newScene(t, "portcullis.dev/enforce", "privileged")
+	s.reconfigured("ratchet: true\naudit: {reports: true}")
+	t.Cleanup(func() { s.reconfigured("ratchet: true") })
+	s.admitted(webPods, []string{"apply", "-f", "-"})
+	s.admitted(webOpen, []string{"apply", "-f", "-"})
+	eventually(t, "there is an Event about the policy", func(context.Context) bool {
+		return strings.Contains(s.kubectl("", "get", "events", "--field-selector", "involvedObject.name=web,reason=internet-ingress", "-o", "jsonpath={.items[*].message}").out,
+			"accepts TCP/8443 from the internet")
+	})
+	events := s.kubectl("", "get", "events", "--field-selector", "involvedObject.name=web,reason=internet-ingress", "-o", "name").out
+	assert.Len(t, strings.Fields(events), 1, "one for each finding and day")
+
+	s.admitted("", []string{"apply", "-f", reportDefinitions(t)})
+	s.admitted("", []string{"wait", "--for=condition=Established", "crd/reports.openreports.io", "crd/clusterreports.openreports.io"})
+	named := func() []string { return strings.Fields(s.kubectl("", "get", "reports.openreports.io", "-o", "name").out) }
+	touched := 0
+	eventually(t, "the definitions are found, and there is a report", func(context.Context) bool {
+		touched++
+		s.kubectl("", "annotate", "service", "kubernetes", "--namespace=default", "--overwrite", "e2e/touched="+strings.Repeat("x", touched%7))
+		return len(named()) > 0
+	})
+	report := s.kubectl("", "get", "reports.openreports.io", "-o", "jsonpath={.items[0].summary.fail}/{.items[0].scope.name}/{.items[0].metadata.ownerReferences[0].kind}/{.items[0].results[*].rule}").out
+	assert.True(t, strings.HasPrefix(report, "0/web/NetworkPolicy/") || strings.HasPrefix(report, "1/web/NetworkPolicy/"), report)
+	assert.Contains(t, report, "internet-ingress")
+
+	s.admitted("", []string{"delete", "networkpolicy", "web"})
+	eventually(t, "the report is gone with the policy", func(context.Context) bool { return len(named()) == 0 })
+	s.admitted("", []string{"delete", "-f", reportDefinitions(t)})
+}
+
+func TestADefaultDenyIsKeptWhereTheNamespaceAsksForIt(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	deny := func() string {
+		return s.kubectl("", "get", "networkpolicy", "portcullis-default-deny", "--ignore-not-found", "-o", "jsonpath={.spec.policyTypes}{.spec.ingress}").out
+	}
+	s.admitted("", []string{"label", "namespace", "$NS", "portcullis.dev/isolate=ingress"})
+	eventually(t, "the policy is made", func(context.Context) bool { return deny() == `["Ingress"]` })
+
+	s.admitted("", []string{"patch", "networkpolicy", "portcullis-default-deny", "--type=merge", "-p", `{"spec":{"ingress":[{"from":[{"podSelector":{"matchLabels":{"a":"b"}}}]}]}}`})
+	eventually(t, "what was edited is restored", func(context.Context) bool { return deny() == `["Ingress"]` || deny() == `["Ingress"][]` })
+
+	s.admitted("", []string{"delete", "networkpolicy", "portcullis-default-deny"})
+	eventually(t, "what was deleted is restored", func(context.Context) bool { return strings.HasPrefix(deny(), `["Ingress"]`) })
+
+	s.admitted("", []string{"label", "namespace", "$NS", "--overwrite", "portcullis.dev/isolate=all"})
+	eventually(t, "both directions are isolated, and DNS is open", func(context.Context) bool {
+		return strings.HasPrefix(deny(), `["Ingress","Egress"]`) &&
+			strings.Contains(s.kubectl("", "get", "networkpolicy", "portcullis-allow-dns", "--ignore-not-found", "-o", "jsonpath={.spec.egress}").out, "kube-dns")
+	})
+
+	s.admitted("", []string{"label", "namespace", "$NS", "portcullis.dev/isolate-"})
+	eventually(t, "they go with the label", func(context.Context) bool {
+		return s.kubectl("", "get", "networkpolicies", "-o", "name").out == ""
+	})
+}
