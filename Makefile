@@ -3,7 +3,7 @@
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 BENCHSTAT    = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
-MODULES      = . test/controlplane/build test/browser test/cyclonus test/certmanager
+MODULES      = . test/controlplane/build test/browser test/cyclonus test/certmanager test/reports
 FUZZTIME     = 30s
 COUNT        = 6
 

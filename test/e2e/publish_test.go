@@ -39,7 +39,9 @@ func TestTheAuditWritesEventsAndReports(t *testing.T) {
 
 	s.admitted("", []string{"apply", "-f", reportDefinitions(t)})
 	s.admitted("", []string{"wait", "--for=condition=Established", "crd/reports.openreports.io", "crd/clusterreports.openreports.io"})
-	named := func() []string { return strings.Fields(s.kubectl("", "get", "reports.openreports.io", "-o", "name").out) }
+	named := func() []string {
+		return strings.Fields(s.kubectl("", "get", "reports.openreports.io", "-o", "name").out)
+	}
 	touched := 0
 	eventually(t, "the definitions are found, and there is a report", func(context.Context) bool {
 		touched++
