@@ -41,26 +41,32 @@ func (e election) run(ctx context.Context, lead func(context.Context)) error {
 		Client:     e.client.CoordinationV1(),
 		LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID())},
 	}
-	var leading sync.WaitGroup
-	defer leading.Wait()
 	for ctx.Err() == nil {
+		elected := make(chan context.Context, 1)
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock: lock, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
 			ReleaseOnCancel: true, Name: e.name,
 			Callbacks: leaderelection.LeaderCallbacks{
-				OnStartedLeading: func(ctx context.Context) {
-					leading.Add(1)
-					defer leading.Done()
-					e.log.Info("this replica looks after the certificates", "lease", e.namespace+"/"+e.name)
-					lead(ctx)
-				},
+				OnStartedLeading: func(ctx context.Context) { elected <- ctx },
 				OnStoppedLeading: func() {},
 			},
 		})
 		if err != nil {
 			return fmt.Errorf("preparing the election of the replica that looks after the certificates: %w", err)
 		}
-		elector.Run(ctx)
+		over := make(chan struct{})
+		var leading sync.WaitGroup
+		leading.Go(func() {
+			select {
+			case term := <-elected:
+				e.log.Info("this replica looks after the certificates", "lease", e.namespace+"/"+e.name)
+				lead(term)
+			case <-over:
+			}
+		})
+		elector.Run(ctx) // the term ends with it
+		close(over)
+		leading.Wait()
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ func (k *keeper) write(ctx context.Context, secret *corev1.Secret, step rotation
 
 // refuse tells, once, that the Secret is not touched.
 func (k *keeper) refuse(secret *corev1.Secret) {
-	if told := string(secret.UID) + secret.ResourceVersion; told != k.told {
+	if told := "UID " + string(secret.UID); told != k.told {
 		k.told = told
 		k.Log.Error("the Secret is left alone", "secret", k.Namespace+"/"+k.Secret, "reason", errForeign.Error())
 		k.events.Eventf(secret, nil, corev1.EventTypeWarning, "ForeignSecret", "Refuse", "%s", errForeign.Error())
