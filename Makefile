@@ -8,7 +8,7 @@ FUZZTIME     = 30s
 COUNT        = 6
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test run build control-plane generate manifests image verify lint bench bench-webhook bench-memory oracle mutants fuzz new-rule clean
+.PHONY: help demo test run build control-plane generate manifests image verify tidy lint bench bench-webhook bench-memory oracle mutants fuzz new-rule clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ image: ## build the image, with docker or buildah: make image IMAGE=example.org/
 
 verify: control-plane ## fail if something generated is stale, or a rule lacks documentation or fixtures
 	@stale=0; go run ./hack/generate -verify || stale=1; go test ./pkg/config -run '^TestSchema' || stale=1; go run ./hack/manifests -verify || stale=1; exit $$stale
+
+tidy: ## go mod tidy in all modules, as one follows from another
+	@set -ex; for module in $(MODULES); do go -C $$module mod tidy; done
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
