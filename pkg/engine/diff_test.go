@@ -16,16 +16,20 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
-// world has the pods shop/web (two), shop/db and ops/prometheus, and the policies given. Beside them there are what no diff is
+// world has the pods shop/web (two), shop/db, and three in ops, and the policies given. Beside them there are what no diff is
 // to count: a pod on the host's network and Deployments without replicas.
 func world(t *testing.T, policies ...*model.Policy) *model.Snapshot {
 	t.Helper()
 	store := model.NewStore()
-	for name, app := range map[string]string{"shop/web-1": "web", "shop/web-2": "web", "shop/db-1": "db", "ops/prometheus-1": "prometheus"} {
+	for name, app := range map[string]string{"shop/web-1": "web", "shop/web-2": "web", "shop/db-1": "db", "ops/prometheus-1": "prometheus", "ops/grafana-1": "grafana", "ops/loki-1": "loki"} {
 		namespace, pod, _ := strings.Cut(name, "/")
+		main := int32(5432)
+		if namespace == "ops" {
+			main = 9999
+		}
 		store.SetPod(&corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod, Labels: map[string]string{"app": app}},
-			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "main", ContainerPort: 5432}}}}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "main", ContainerPort: main}}}}},
 		})
 	}
 	store.SetPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "agent-1", Labels: map[string]string{"app": "agent"}}, Spec: corev1.PodSpec{HostNetwork: true}})
@@ -99,8 +103,12 @@ func TestTheDiffTellsWhatAChangeOpensAndCloses(t *testing.T) {
 			[]string{"closes: shop/db-1 → shop/web-1 TCP/1 (2 pods)"}},
 		"egress ceases to be isolated":                       {nil, noEgress, denyAll, model.Update, []string{"closes: * → shop/* every port (3 pods)", "opens: shop/* → * every port (3 pods)"}},
 		"a change that the other policies have made already": {[]string{fromShop, denyAll}, "", fromShop, model.Create, nil},
-		"pods that do not exist":                             {nil, "", strings.Replace(fromShop, "app: db", "app: none", 1), model.Create, nil},
-		"an object as it stands":                             {nil, fromShop, fromShop, model.Exists, nil},
+		"a named port is that of the policy's pods": {[]string{denyAll}, "", strings.Replace(fromOps, "9100", "main", 1), model.Create,
+			[]string{"opens: ops/prometheus-1 → shop/web-1 TCP/5432 (2 pods)"}},
+		"some pods of a namespace": {[]string{denyAll}, "", strings.Replace(fromOps, "{matchLabels: {app: prometheus}}", "{matchExpressions: [{key: app, operator: NotIn, values: [loki]}]}", 1), model.Create,
+			[]string{"opens: ops/grafana-1 and 1 more → shop/web-1 TCP/9100 (2 pods)"}},
+		"pods that do not exist": {nil, "", strings.Replace(fromShop, "app: db", "app: none", 1), model.Create, nil},
+		"an object as it stands": {nil, fromShop, fromShop, model.Exists, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var policies []*model.Policy
@@ -126,6 +134,6 @@ func TestTheDiffHasAtMostThreeLines(t *testing.T) {
 		{from: [{ipBlock: {cidr: 8.0.0.0/8}}], ports: [{port: 4}]}, {from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ops}}}], ports: [{port: 5}]}]}`
 	change := model.Change{Operation: model.Create, NewPolicy: policy(t, "changed", many)}
 	assert.Equal(t, []string{
-		"opens: 8.0.0.0/8 → shop/* TCP/4 (3 pods)", "opens: shop/web-1 → shop/* TCP/2-3 (3 pods)", "opens: ops/prometheus-1 → shop/* TCP/5 (3 pods), and 1 more",
+		"opens: 8.0.0.0/8 → shop/* TCP/4 (3 pods)", "opens: shop/web-1 → shop/* TCP/2-3 (3 pods)", "opens: ops/* → shop/* TCP/5 (3 pods), and 1 more",
 	}, engine.New(nil).Review(world(t, policy(t, "other", denyAll)), change).Diff())
 }
