@@ -194,6 +194,17 @@ func TestALostSecretIsMadeAgainWithoutLosingTheCertificateThatIsServed(t *testin
 	assert.NoError(t, s.material().Leaf.Leaf.CheckSignatureFrom(s.trusted()[0]))
 }
 
+func TestAnOldCALeavesEarlierIfTheAnnotationIsSetBack(t *testing.T) {
+	s := installed(t)
+	s.state.Secret, s.state.Since = nil, s.state.Now
+	s.until(rotation.Wait)
+	s.state.Secret.Annotations[rotation.OldUntilAnnotation] = "2000-01-01T00:00:00Z"
+	assert.Equal(t, rotation.Wait, s.next().Act, "but not before the new CA has signed")
+	assert.Equal(t, []rotation.Act{rotation.Update, rotation.Update, rotation.Patch}, s.after(10*time.Second).until(rotation.Wait))
+	assert.Len(t, s.trusted(), 1)
+	assert.Empty(t, s.state.Secret.Annotations)
+}
+
 func TestASecretOfSomebodyElseIsLeftAlone(t *testing.T) {
 	s := installed(t)
 	s.state.Secret.Ours = false

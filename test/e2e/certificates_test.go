@@ -359,7 +359,13 @@ func TestALostSecretIsMadeAgainAndNoRequestFails(t *testing.T) {
 	stop := r.load(0, 1)
 	require.NoError(t, shared.cluster.Client.CoreV1().Secrets(r.namespace).Delete(within(t), secretName, metav1.DeleteOptions{}))
 	after := r.renewed(before.Leaf)
+	require.NotEmpty(t, after.Old)
 	assert.True(t, after.Old[0].Equal(before.Authorities[0].Certificate))
+	r.admitted("", []string{"annotate", "--overwrite", "secret", secretName, rotation.OldUntilAnnotation + "=2000-01-01T00:00:00Z"})
+	r.eventually("the old CA is trusted no more", func(ctx context.Context) bool {
+		in, err := rotation.Certificates(r.bundle(ctx))
+		return err == nil && len(in) == 1 && in[0].Equal(after.Authorities[0].Certificate)
+	})
 	stop()
 
 	_, err := shared.cluster.Client.AdmissionregistrationV1().MutatingWebhookConfigurations().Patch(within(t), r.namespace, types.JSONPatchType,
