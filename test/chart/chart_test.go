@@ -174,12 +174,12 @@ func TestTheProgramKnowsAllFlagsOfTheChart(t *testing.T) {
 
 func TestEachSourceOfCertificatesHasTheRightsThatItNeeds(t *testing.T) {
 	for source, want := range map[string]string{
-		"self-signed": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events create,patch; " +
+		"self-signed": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events patch; " +
 			"secrets/portcullis-tls get,list,watch,update; secrets create",
-		"cert-manager": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events create,patch; " +
+		"cert-manager": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events patch; " +
 			"secrets/portcullis-tls get,list,watch; certificates/portcullis-tls get,list,watch,patch; certificates,issuers create; " +
 			"certificates/portcullis-ca patch; issuers/portcullis-selfsigned,portcullis-ca patch",
-		"cert-manager, issuer: Issuer/a": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events create,patch; " +
+		"cert-manager, issuer: Issuer/a": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events patch; " +
 			"secrets/portcullis-tls get,list,watch; certificates/portcullis-tls get,list,watch,patch; certificates create",
 		"files, secretName: a": "leases create; leases/portcullis-audit get,update",
 	} {
@@ -213,15 +213,31 @@ func TestThePodHasNoMoreThanItNeeds(t *testing.T) {
 	assert.Greater(t, *pod.TerminationGracePeriodSeconds, int64(10+10), "the delay, and the time to answer what is open")
 }
 
-func TestNothingBesideTheCertificateCanBeWritten(t *testing.T) {
-	var role rbacv1.ClusterRole
-	read(t, objects(t, rendered(t, "")), "ClusterRole/portcullis", &role)
-	for _, r := range role.Rules {
-		assert.NotContains(t, strings.Join(append(append(r.Verbs, r.Resources...), r.APIGroups...), " "), "*")
-		assert.NotContains(t, r.Resources, "secrets")
-		for _, verb := range r.Verbs {
-			reviews := slices.Contains(r.Resources, "subjectaccessreviews") || slices.Contains(r.Resources, "tokenreviews")
-			assert.True(t, slices.Contains([]string{"get", "list", "watch"}, verb) || reviews && verb == "create" || len(r.ResourceNames) > 0, "%v", r)
+func TestNothingCanBeWrittenThatIsNotAskedFor(t *testing.T) {
+	harmless := []string{"subjectaccessreviews", "tokenreviews", "events"}
+	for values, want := range map[string][]string{
+		"":                                     nil,
+		"config: {audit: {reports: true}}":     {"create clusterpolicyreports", "create clusterreports", "create policyreports", "create reports", "delete clusterpolicyreports", "delete clusterreports", "delete policyreports", "delete reports", "patch clusterpolicyreports", "patch clusterreports", "patch policyreports", "patch reports"},
+		"config: {isolateNamespaces: ingress}": {"create networkpolicies"},
+		"rbac: {isolateNamespaces: true}":      {"create networkpolicies"},
+	} {
+		var role rbacv1.ClusterRole
+		read(t, objects(t, rendered(t, values)), "ClusterRole/portcullis", &role)
+		var writes []string
+		for _, r := range role.Rules {
+			assert.NotContains(t, strings.Join(append(append(r.Verbs, r.Resources...), r.APIGroups...), " "), "*")
+			assert.NotContains(t, r.Resources, "secrets")
+			for _, verb := range r.Verbs {
+				for _, resource := range r.Resources {
+					switch {
+					case slices.Contains([]string{"get", "list", "watch"}, verb), verb == "create" && slices.Contains(harmless, resource), len(r.ResourceNames) > 0:
+					default:
+						writes = append(writes, verb+" "+resource)
+					}
+				}
+			}
 		}
+		slices.Sort(writes)
+		assert.Equal(t, want, writes, values)
 	}
 }
