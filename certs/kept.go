@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/portcullis-dev/portcullis/certs/rotation"
+	"github.com/portcullis-dev/portcullis/pkg/election"
 )
 
 // managedBy is the label, and its value, of what Portcullis has made and may replace
@@ -36,6 +37,11 @@ type InCluster struct {
 	Hosts []string
 	// CALifetime and LeafLifetime are how long a CA and a serving certificate hold.
 	CALifetime, LeafLifetime time.Duration
+}
+
+// election is that of the replica that looks after the certificates.
+func (o *InCluster) election() election.Election {
+	return election.Election{Client: o.Client, Namespace: o.Namespace, Lease: o.Lease, Task: "looks after the certificates", Log: o.Log}
 }
 
 // ServiceHosts are the names by which a Service is reached in its cluster. API servers use the first one.
@@ -85,7 +91,7 @@ var errWaiting = errors.New("the elected replica makes one as soon as the CA is 
 
 // Run implements Source.
 func (k *Kept) Run(ctx context.Context, changed func()) error {
-	return k.run(ctx, changed, election{k.Client, k.Namespace, k.Lease, k.Log}, func(events recorder) worker {
+	return k.run(ctx, changed, k.election(), func(events recorder) worker {
 		return &keeper{InCluster: k.InCluster, policy: k.policy, events: events, now: time.Now}
 	}, watchWebhooks(k.Client, k.Webhooks))
 }

@@ -94,7 +94,7 @@ func (m *Managed) Run(ctx context.Context, changed func()) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return m.watchCertificate(ctx, m.heed) })
 	group.Go(func() error {
-		return m.run(ctx, changed, election{m.Client, m.Namespace, m.Lease, m.Log}, func(events recorder) worker {
+		return m.run(ctx, changed, m.election(), func(events recorder) worker {
 			return &applier{Managed: m, events: events}
 		}, watchWebhooks(m.Client, m.Webhooks), func(ctx context.Context, ping func()) error {
 			return m.watchCertificate(ctx, func(*certmanagerv1.Certificate) { ping() })

@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
+
+	"github.com/portcullis-dev/portcullis/pkg/election"
 )
 
 // worker does what one elected replica does, a step at a time.
@@ -33,7 +35,7 @@ const (
 )
 
 // run has every replica follow the Secret, and the elected one do the work of a worker that is made when it is elected.
-func (s *secret) run(ctx context.Context, changed func(), e election, worker func(recorder) worker, watches ...func(context.Context, func()) error) error {
+func (s *secret) run(ctx context.Context, changed func(), e election.Election, worker func(recorder) worker, watches ...func(context.Context, func()) error) error {
 	wake := make(chan struct{}, 1)
 	ping := func() {
 		select {
@@ -50,7 +52,7 @@ func (s *secret) run(ctx context.Context, changed func(), e election, worker fun
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.follow(running, changed, ping) })
 	group.Go(func() error {
-		return e.run(running, func(leading context.Context) {
+		return e.Run(running, func(leading context.Context) {
 			var watching errgroup.Group
 			for _, watch := range watches {
 				watching.Go(func() error { return watch(leading, ping) })
