@@ -3,7 +3,7 @@
 // style and script run, so that nothing in a manifest, however it is named, can become code. Without scripts the findings
 // can still be read: only filter, search and graph are gone.
 //
-// The same Page gives the same bytes.
+// The same Page gives the same bytes. What is drawn is tested in test/browser, in Chromium.
 package page
 
 import (
