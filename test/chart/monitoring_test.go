@@ -127,7 +127,7 @@ func TestTheExpressionsOfTheDashboardAreValid(t *testing.T) {
 	require.NoError(t, err, out)
 }
 
-// registered keeps what is registered.
+// registered is a registry that remembers what was registered, for its descriptions.
 type registered struct {
 	prometheus.Registerer
 	collectors []prometheus.Collector
