@@ -38,7 +38,7 @@ type Action struct {
 func Plan(s *model.Snapshot, c *config.Config) ([]Action, error) {
 	var out []Action
 	for ns := range s.Namespaces() {
-		if !ns.Meta.Described || ns.Meta.Terminating {
+		if !ns.Meta.Described || ns.Meta.Terminating || c.Exemptions.Reason(ns.Meta.Name, "", nil) != "" {
 			continue
 		}
 		want, err := wanted(s, ns, c)
@@ -65,7 +65,7 @@ func wanted(s *model.Snapshot, ns *model.Namespace, c *config.Config) (map[strin
 	if isolation == "" {
 		isolation = c.Object.IsolateNamespaces
 	}
-	if isolation == config.IsolateNone || c.Exemptions.Reason(ns.Meta.Name, "", nil) != "" {
+	if isolation == config.IsolateNone {
 		return nil, nil
 	}
 	out := map[string]*networkingv1.NetworkPolicy{}
@@ -110,13 +110,13 @@ func compare(s *model.Snapshot, namespace, name string, want *networkingv1.Netwo
 	return a, !same(have, model.CompilePolicy(want, model.Authored{}))
 }
 
-// same says whether two policies do the same.
+// same says whether two policies do the same. Rules of a direction that is not isolated do nothing.
 func same(a, b *model.Policy) bool {
 	if a.Types != b.Types || !a.PodSelector.Equal(&b.PodSelector) {
 		return false
 	}
 	for _, d := range model.Directions {
-		if !slices.EqualFunc(a.Rules[d], b.Rules[d], func(x, y model.Rule) bool { return model.SameRule(&x, &y) }) {
+		if a.Types[d] && !slices.EqualFunc(a.Rules[d], b.Rules[d], func(x, y model.Rule) bool { return model.SameRule(&x, &y) }) {
 			return false
 		}
 	}

@@ -80,6 +80,10 @@ func TestNamespacesGetTheDefaultDenyThatTheyAskFor(t *testing.T) {
 		"if somebody has narrowed its pods, then it is restored": {
 			"", namespace("shop", "ingress") + deny("shop", ours, "{podSelector: {matchLabels: {a: b}}, policyTypes: [Ingress]}"),
 			[]string{"apply shop/portcullis-default-deny Ingress"}},
+		"if rules are added for a direction that it does not isolate, then nothing is written, as they are ignored": {
+			"", namespace("shop", "ingress") + deny("shop", ours, "{podSelector: {}, policyTypes: [Ingress], egress: [{}]}"), nil},
+		"if the namespace becomes exempt, then its default deny stays": {
+			"exemptions: {namespaces: [shop]}", namespace("shop", "ingress") + deny("shop", ours, right), nil},
 		"if the label goes, then the policy goes":                    {"", namespace("shop", "") + deny("shop", ours, right), []string{"remove shop/portcullis-default-deny"}},
 		"if the policy is somebody else's, then it is left alone":    {"", namespace("shop", "ingress") + deny("shop", "", right), []string{"leave shop/portcullis-default-deny"}},
 		"if somebody else's is not asked for, then nothing is said":  {"", namespace("shop", "") + deny("shop", "", right), nil},
