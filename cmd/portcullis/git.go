@@ -1,16 +1,17 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
 )
 
 const gitPrefix = "git:"
@@ -58,20 +59,44 @@ func checkOut(ctx context.Context, paths []string) (local []string, name func(st
 	return local, name, remove, nil
 }
 
-// extract writes the regular files of a path in a revision into a folder.
-func extract(ctx context.Context, folder, revision, path string) error {
-	if !filepath.IsLocal(path) {
+// extract writes the regular files of a path in a revision into a folder, byte by byte as they are committed: git archive would leave
+// out, rewrite or filter what the revision's own .gitattributes say.
+func extract(ctx context.Context, folder, revision, inside string) error {
+	if !filepath.IsLocal(inside) {
 		return errors.New("name a path within the repository, relative to the working directory")
 	}
 	// The revision is made an object name first, so that nothing that it holds is taken for an option.
-	commit, err := git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
+	commit, err := git(ctx, "", "rev-parse", "--verify", "--quiet", "--end-of-options", revision+"^{commit}")
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return fmt.Errorf("there is no revision %q in this repository", revision)
 	}
 	if err != nil {
 		return err
 	}
-	archive, err := git(ctx, "archive", "--format=tar", strings.TrimSpace(string(commit)), "--", filepath.ToSlash(path))
+	tree, err := git(ctx, "", "ls-tree", "-r", "-z", strings.TrimSpace(string(commit)), "--", path.Clean(filepath.ToSlash(inside)))
+	if err != nil {
+		return fmt.Errorf("cannot read it: %w", err)
+	}
+	if len(tree) == 0 {
+		return errors.New("there is no file of this path in the revision")
+	}
+	var names []string
+	var wanted strings.Builder
+	for entry := range strings.SplitSeq(strings.TrimSuffix(string(tree), "\x00"), "\x00") {
+		about, name, _ := strings.Cut(entry, "\t")
+		kind := strings.Fields(about) // mode, type, object
+		switch {
+		case len(kind) != 3 || kind[1] != "blob":
+			continue // a submodule
+		case kind[0] == "120000" && (manifest.InFolders(name) || path.Ext(name) == ""): // without an extension, it may lead to a folder
+			return fmt.Errorf("%s is a symbolic link, which is not followed in a revision: check the revision out, and name the folder", name)
+		case kind[0] == "120000":
+			continue
+		}
+		names = append(names, name)
+		wanted.WriteString(kind[2] + "\n")
+	}
+	content, err := git(ctx, wanted.String(), "cat-file", "--batch")
 	if err != nil {
 		return fmt.Errorf("cannot read it: %w", err)
 	}
@@ -80,31 +105,35 @@ func extract(ctx context.Context, folder, revision, path string) error {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	for files := tar.NewReader(bytes.NewReader(archive)); ; {
-		header, err := files.Next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("cannot read what git has archived: %w", err)
-		case header.Typeflag != tar.TypeReg:
-			continue
+	for _, name := range names {
+		var file []byte
+		if file, content, err = nextObject(content); err != nil {
+			return fmt.Errorf("cannot read %s: %w", name, err)
 		}
-		if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(header.Name)), 0o700); err != nil {
+		if err := root.MkdirAll(filepath.Dir(filepath.FromSlash(name)), 0o700); err != nil {
 			return err
 		}
-		content, err := io.ReadAll(files)
-		if err != nil {
-			return fmt.Errorf("cannot read what git has archived: %w", err)
-		}
-		if err := root.WriteFile(filepath.FromSlash(header.Name), content, 0o600); err != nil {
+		if err := root.WriteFile(filepath.FromSlash(name), file, 0o600); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-func git(ctx context.Context, args ...string) ([]byte, error) {
+// nextObject splits the output of git cat-file --batch: "<oid> SP <type> SP <size> LF <contents> LF".
+func nextObject(batch []byte) (object, rest []byte, err error) {
+	header, rest, _ := bytes.Cut(batch, []byte("\n"))
+	var oid, kind string
+	var size int
+	if _, err := fmt.Sscanf(string(header), "%s %s %d", &oid, &kind, &size); err != nil || size < 0 || size >= len(rest) {
+		return nil, nil, fmt.Errorf("git says %q", header)
+	}
+	return rest[:size], rest[size+1:], nil
+}
+
+func git(ctx context.Context, in string, args ...string) ([]byte, error) {
 	command := exec.CommandContext(ctx, "git", args...)
+	command.Stdin = strings.NewReader(in)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()

@@ -135,7 +135,7 @@ func TestDiffReadsRevisionsOfGit(t *testing.T) {
 
 	for args, want := range map[string]string{
 		"git:none:deploy":       `there is no revision "none" in this repository`,
-		"git:main:nothing":      "did not match any files",
+		"git:main:nothing":      "there is no file of this path in the revision",
 		"git:main":              "is not of the form git:REV:PATH, as in git:main:deploy",
 		"git:main:../elsewhere": "name a path within the repository",
 		"git:--output=x:deploy": `there is no revision "--output=x" in this repository`,
@@ -144,6 +144,64 @@ func TestDiffReadsRevisionsOfGit(t *testing.T) {
 		assert.Equal(t, exitBadInput, r.code, args)
 		assert.Contains(t, r.err, want, args)
 	}
+}
+
+func TestDiffReadsAllThatARevisionHolds(t *testing.T) {
+	dir := write(t, map[string]string{
+		"all.yaml": workload("web") + workload("db"), "deploy/.gitattributes": "deny.yaml export-ignore\n*.yaml export-subst\n",
+		"deploy/deny.yaml": denyIngress + "# $Format:%H$\n", "deploy/b c\n.yaml": workload("db"), "deploy/empty.yaml": "", "deploy/sub/web.yaml": workload("web"),
+	})
+	t.Chdir(dir)
+	git := func(args ...string) {
+		out, err := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=test", "-c", "user.email=test@example.com"}, args...)...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	git("init", "--quiet", "--initial-branch=main")
+	git("add", ".")
+	git("commit", "--quiet", "-m", "first")
+	for _, from := range []string{".", "deploy"} {
+		t.Chdir(filepath.Join(dir, from))
+		r := try(t, "diff", filepath.Join(dir, "all.yaml"), "git:main:"+map[string]string{".": "deploy/", "deploy": "."}[from])
+		assert.Contains(t, r.out, "Newly blocked:\nshop/web      → shop/db  all ports\n", "a policy that .gitattributes leaves out of archives is read: %s", r.err)
+	}
+	t.Chdir(dir)
+	folder := filepath.Join(t.TempDir(), "x")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	require.NoError(t, extract(t.Context(), folder, "main", "deploy"))
+	got, err := os.ReadFile(filepath.Join(folder, "deploy", "deny.yaml"))
+	require.NoError(t, err)
+	assert.Equal(t, denyIngress+"# $Format:%H$\n", string(got), "files are as they are committed")
+
+	for _, link := range []string{"deploy/link.yaml", "deploy/folder"} {
+		require.NoError(t, os.Symlink("../all.yaml", link))
+		git("add", ".")
+		git("commit", "--quiet", "-m", "link")
+		r := try(t, "diff", "all.yaml", "git:main:deploy")
+		assert.Equal(t, exitBadInput, r.code)
+		assert.Contains(t, r.err, link+" is a symbolic link", "what is not followed is not passed in silence")
+		require.NoError(t, os.Remove(link))
+		git("add", "--all", ".")
+	}
+}
+
+func TestNamesDoNotSteerTerminalsNorSpreadsheets(t *testing.T) {
+	const evil = `apiVersion: v1
+kind: Pod
+metadata: {name: "a\e[31m\nb", namespace: "=cmd|'/C calc'!A0"}
+spec: {containers: [{name: c, image: x}]}
+`
+	dir := write(t, map[string]string{"all.yaml": evil, "none.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"})
+	file := filepath.Join(dir, "all.yaml")
+	for _, args := range [][]string{
+		{"reach", file}, {"reach", file, "-o", "csv"}, {"reach", file, "-o", "dot"}, {"reach", file, "-o", "json"},
+		{"diff", filepath.Join(dir, "none.yaml"), file}, {"diff", filepath.Join(dir, "none.yaml"), file, "-o", "markdown"},
+	} {
+		r := try(t, args...)
+		assert.Contains(t, r.out, "calc", "%q: %s", args, r.err)
+		assert.NotContains(t, r.out, "\x1b", args)
+		assert.NotContains(t, r.out, "\nb", args)
+	}
+	assert.Contains(t, try(t, "reach", file, "-o", "csv").out, "\n'=cmd")
 }
 
 func TestMarkdownIsNoMarkup(t *testing.T) {

@@ -17,6 +17,11 @@ const maxFile = 64 << 20
 // extensions are those of the files that a folder stands for; a file that is named is read whatever it is called.
 var extensions = []string{".yaml", ".yml", ".json"}
 
+// InFolders says whether a file of the name is read where it is found in a folder.
+func InFolders(name string) bool {
+	return slices.Contains(extensions, strings.ToLower(filepath.Ext(name)))
+}
+
 // inputFile is one file of the input, or a path that cannot be read.
 type inputFile struct {
 	name    string
@@ -94,7 +99,7 @@ func (w *walker) walk(dir string) {
 		}
 		path := filepath.Join(dir, entry.Name())
 		mode := entry.Type()
-		wanted := slices.Contains(extensions, strings.ToLower(filepath.Ext(path)))
+		wanted := InFolders(path)
 		if mode&fs.ModeSymlink != 0 {
 			info, err := os.Stat(path)
 			if err != nil {
