@@ -77,7 +77,7 @@ func (d *Diff) Text(w io.Writer) error {
 			if f.Source != nil {
 				place = fmt.Sprintf(" (%s:%d)", f.Source.File, f.Source.Line)
 			}
-			fmt.Fprintf(&out, "%s %s at %s%s: %s\n", f.Action, f.Rule, f.Subject.String(), place, report.Printable(f.Message))
+			out.WriteString(report.Printable(fmt.Sprintf("%s %s at %s%s: %s", f.Action, f.Rule, f.Subject.String(), place, f.Message)) + "\n")
 		}
 		out.WriteByte('\n')
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/report"
 )
 
 // DOT writes the graph for Graphviz: namespaces are clusters, and what holds for all of a namespace is a node of its own.
@@ -70,5 +71,9 @@ func (g *Graph) DOT(w io.Writer) error {
 // quote is a DOT string: "In quoted strings in DOT, the only escaped character is double-quote" (https://graphviz.org/doc/info/lang.html);
 // in labels, \n is a line break, so that a backslash is doubled.
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = report.Printable(lines[i])
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.Join(lines, "\n")) + `"`
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
+	"github.com/portcullis-dev/portcullis/pkg/report"
 )
 
 // Graph is what is rendered.
@@ -91,7 +92,11 @@ const widest = 44
 // table writes rows of two aligned columns and a third.
 func table(out *strings.Builder, rows [][3]string, arrow string) {
 	var width [2]int
-	for _, row := range rows {
+	for r := range rows {
+		row := &rows[r]
+		for i := range row {
+			row[i] = report.Printable(row[i])
+		}
 		for i := range width {
 			if n := len([]rune(row[i])); n <= widest {
 				width[i] = max(width[i], n)

@@ -185,7 +185,12 @@ func (l *lister) last() { l.close("") }
 // CSV writes every connection: from, to, ports, and "every", "some" or "maybe" for between which pods.
 func (g *Graph) CSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	write := func(record ...string) { _ = out.Write(record) } // the writer keeps its first error
+	write := func(record ...string) {
+		for i := range record {
+			record[i] = csvText(record[i])
+		}
+		_ = out.Write(record) // the writer keeps its first error
+	}
 	write("from", "to", "ports", "pods")
 	for e := range g.Edges() {
 		from, to := csvEnd(e.From, e.Addrs), csvEnd(e.To, e.Addrs)
@@ -207,6 +212,15 @@ func (g *Graph) CSV(w io.Writer) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// csvText is text that neither steers a terminal nor is a formula where a spreadsheet opens the file
+// (https://owasp.org/www-community/attacks/CSV_Injection). No name that an API server accepts is changed by it.
+func csvText(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		s = "'" + s
+	}
+	return report.Printable(s)
 }
 
 func csvEnd(w *reach.Workload, addrs netset.Addrs) string {
