@@ -126,8 +126,8 @@ func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch [
 		at := fmt.Sprintf("/spec/ingress/%d", c.rule)
 		switch {
 		case r.AllPeers():
-			// Peers outside of the cluster aside, "every peer" is kept for the pods of the policy's own namespace.
-			patch = append(patch, finding.PatchOp{Op: "add", Path: at + "/from", Value: []map[string]any{{"podSelector": map[string]any{}}}})
+			// Nobody outside of the cluster is let in any more, and every pod within is, as before.
+			patch = append(patch, finding.PatchOp{Op: "add", Path: at + "/from", Value: []map[string]any{{"namespaceSelector": map[string]any{}}}})
 		case len(c.peers) == len(r.Peers) && len(rules) > 0:
 			patch = append(patch, finding.PatchOp{Op: "replace", Path: at, Value: rules[0]})
 			rules = rules[1:]
