@@ -122,7 +122,7 @@ func (s *style) spread(value any, indent string) string {
 // scalar is a text, in quotes where it needs them, or where the style has them.
 func (s *style) scalar(text string, like yaml.Style) string {
 	const quotes = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle
-	if s.json || strings.ContainsAny(text, "\n\r\t\x85\u2028\u2029\ufeff") {
+	if s.json || strings.ContainsAny(text, "\n\r\t\u0085\u2028\u2029\ufeff") {
 		return encode(text)
 	}
 	n := yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Style: like & quotes}}}
