@@ -33,7 +33,7 @@ type events struct {
 
 func newEvents() events { return events{written: map[string]bool{}} }
 
-// writeEvents writes one Event for each violation and day, about the object that it is found of. The name of the Event says so,
+// writeEvents writes one Event for each violation and day, about the object that it is found of, and mostOfRule at most. The name of the Event says so,
 // which is why no other process writes it again.
 func (p *Publisher) writeEvents(ctx context.Context, r *audit.Results) {
 	day := p.options.Clock.Now().UTC().Format(time.DateOnly)
@@ -41,9 +41,13 @@ func (p *Publisher) writeEvents(ctx context.Context, r *audit.Results) {
 		p.events = newEvents()
 		p.events.day = day
 	}
+	count := map[ofRule]int{}
 	for i := range r.Items {
 		item := &r.Items[i]
 		if item.Action != verdict.ActionDeny && item.Action != verdict.ActionWarn {
+			continue
+		}
+		if count[ofRule{item.Subject, item.Rule}]++; count[ofRule{item.Subject, item.Rule}] > mostOfRule {
 			continue
 		}
 		regarding := objectOf(r, item.Subject)

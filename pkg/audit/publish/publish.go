@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/portcullis-dev/portcullis/pkg/audit"
+	"github.com/portcullis-dev/portcullis/pkg/finding"
 )
 
 // Options say where to write. All are required.
@@ -37,6 +38,16 @@ type Publisher struct {
 // New makes a publisher. What was written before, by this or another process, it finds, and does not write again.
 func New(o Options) *Publisher {
 	return &Publisher{options: o, events: newEvents(), reports: newReports(), told: map[string]time.Time{}}
+}
+
+// mostOfRule is how much of one rule is written about one object. A policy of thousands of rules has as many findings, and neither
+// floods Events, nor makes a report larger than an API server takes, nor holds up what there is to say of other objects.
+const mostOfRule = 10
+
+// ofRule is what mostOfRule counts.
+type ofRule struct {
+	subject finding.Subject
+	rule    string
 }
 
 // Publish writes what is new in the results, and removes what is not in them any more. What fails is logged, and tried again the

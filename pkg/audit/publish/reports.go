@@ -205,9 +205,15 @@ func (p *Publisher) report(at place, about *corev1.ObjectReference, items []*aud
 	a := p.reports.api
 	summary := map[string]any{"pass": int64(0), "fail": int64(0), "warn": int64(0), "error": int64(0), "skip": int64(0)}
 	var results []any
+	var first []time.Time
+	count := map[string]int{}
 	for _, item := range items {
 		result := resultOf(item)
-		summary[result] = summary[result].(int64) + 1
+		summary[result] = summary[result].(int64) + 1 // also of those that are left out
+		if count[item.Rule]++; count[item.Rule] > mostOfRule {
+			continue
+		}
+		first = append(first, item.FirstSeen)
 		results = append(results, map[string]any{
 			"source": source, "policy": item.Rule, "rule": item.Rule, "category": "NetworkPolicy", "severity": item.Severity.String(), "result": result,
 			"message":    cut(item.Advice(), 4096),
@@ -241,8 +247,8 @@ func (p *Publisher) report(at place, about *corev1.ObjectReference, items []*aud
 	// something was found first is left out: another replica that takes over does not know.
 	text, _ := json.Marshal(body)
 	sum := sha256.Sum256(text)
-	for i, item := range items {
-		results[i].(map[string]any)["timestamp"] = map[string]any{"seconds": item.FirstSeen.Unix(), "nanos": int64(0)}
+	for i, seen := range first {
+		results[i].(map[string]any)["timestamp"] = map[string]any{"seconds": seen.Unix(), "nanos": int64(0)}
 	}
 	metadata["annotations"] = map[string]any{digestKey: hex.EncodeToString(sum[:16])}
 	body["apiVersion"], body["kind"], body["metadata"] = a.group.String(), kind, metadata
