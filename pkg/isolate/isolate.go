@@ -15,12 +15,10 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
-// The names of the policies, and the label that marks them as Portcullis's own.
+// The names of the policies, and who owns their fields. model.LabelManagedBy marks them as Portcullis's own.
 const (
 	DefaultDeny  = "portcullis-default-deny"
 	AllowDNS     = "portcullis-allow-dns"
-	managedBy    = "app.kubernetes.io/managed-by"
-	managedByUs  = "portcullis"
 	FieldManager = "portcullis-isolate"
 )
 
@@ -88,7 +86,7 @@ func ours(np *networkingv1.NetworkPolicy, name string) *networkingv1.NetworkPoli
 	if np.Labels == nil {
 		np.Labels = map[string]string{}
 	}
-	np.Labels[managedBy] = managedByUs
+	np.Labels[model.LabelManagedBy] = model.ManagedByPortcullis
 	return np
 }
 
@@ -101,7 +99,7 @@ func compare(s *model.Snapshot, namespace, name string, want *networkingv1.Netwo
 		return a, want != nil
 	case have.Deleting:
 		return a, false // it is looked at again once it is gone
-	case have.Labels[managedBy] != managedByUs:
+	case have.Labels[model.LabelManagedBy] != model.ManagedByPortcullis:
 		a.Apply, a.Foreign = nil, want != nil
 		return a, a.Foreign
 	case want == nil:

@@ -30,21 +30,28 @@ type Keeper struct {
 }
 
 // Keep brings the namespaces of the snapshot into the state that is asked for. While mode is audit it says what it would do, and
-// does nothing.
+// does nothing. Egress is not isolated where the way to DNS cannot be opened before.
 func (k *Keeper) Keep(ctx context.Context, s *model.Snapshot, c *config.Config) {
 	plan, err := Plan(s, c)
 	if err != nil {
 		k.once("plan", func() { k.Log.Error("namespaces cannot be isolated", "error", err.Error()) })
 		return
 	}
+	withoutDNS := "" // the namespace whose way to DNS is asked for, and not open
 	for i := range plan {
 		a := &plan[i]
 		if ctx.Err() != nil {
 			return
 		}
+		if a.Namespace == withoutDNS && a.Name == DefaultDeny && a.Apply != nil {
+			continue
+		}
 		key := a.Namespace + "/" + a.Name
 		switch {
 		case a.Foreign:
+			if a.Name == AllowDNS {
+				withoutDNS = a.Namespace
+			}
 			k.once("foreign "+key, func() {
 				k.Log.Warn("a namespace is not isolated, as it has a policy of the same name that is not Portcullis's: rename that one",
 					"namespace", a.Namespace, "policy", a.Name)
@@ -54,12 +61,15 @@ func (k *Keeper) Keep(ctx context.Context, s *model.Snapshot, c *config.Config) 
 				k.Log.Info("would change a default deny, but for mode: audit", "namespace", a.Namespace, "policy", a.Name, "remove", a.Apply == nil)
 			})
 		default:
-			k.do(ctx, a)
+			if done := k.do(ctx, a); !done && a.Name == AllowDNS {
+				withoutDNS = a.Namespace
+			}
 		}
 	}
 }
 
-func (k *Keeper) do(ctx context.Context, a *Action) {
+// do says whether it is done.
+func (k *Keeper) do(ctx context.Context, a *Action) bool {
 	policies := k.Client.NetworkPolicies(a.Namespace)
 	var err error
 	if a.Apply == nil {
@@ -77,6 +87,7 @@ func (k *Keeper) do(ctx context.Context, a *Action) {
 	default:
 		k.Log.Error("a default deny cannot be written", "namespace", a.Namespace, "policy", a.Name, "error", err.Error())
 	}
+	return err == nil
 }
 
 // applied is the policy for server-side apply. Of the directions that it isolates, lists without items are written, too: so they

@@ -33,6 +33,13 @@ const (
 	AnnotationExposedBy    = SettingsPrefix + "exposed-by"
 )
 
+// LabelManagedBy with the value ManagedByPortcullis marks the policies that Portcullis keeps itself: the default denies of
+// namespaces that ask for them.
+const (
+	LabelManagedBy      = "app.kubernetes.io/managed-by"
+	ManagedByPortcullis = "portcullis"
+)
+
 // Isolations are the values of LabelIsolate, and of isolateNamespaces in the configuration.
 var Isolations = [...]string{"none", "ingress", "all"}
 
