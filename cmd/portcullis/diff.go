@@ -40,9 +40,9 @@ Exit code 0, 1 if NEW has a finding at or above --fail-on that OLD has not, and 
 			}
 			if len(paths) != want {
 				if o.live {
-					return usageError{fmt.Errorf("with --live, %s wants NEW alone, and got %d arguments", command.CommandPath(), len(paths))}
+					return usageError{fmt.Errorf("with --live, %s wants NEW alone, and got %d", command.CommandPath(), len(paths))}
 				}
-				return usageError{fmt.Errorf("%s wants OLD and NEW, and got %d arguments", command.CommandPath(), len(paths))}
+				return usageError{fmt.Errorf("%s wants OLD and NEW, and got %d", command.CommandPath(), len(paths))}
 			}
 			return p.diff(command.Context(), paths, o)
 		},

@@ -217,8 +217,8 @@ func TestWrongUsageOfDiffIsExplained(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"diff", "a"}, "portcullis diff wants OLD and NEW, and got 1 arguments"},
-		{[]string{"diff", "a", "b", "--live"}, "with --live, portcullis diff wants NEW alone, and got 2 arguments"},
+		{[]string{"diff", "a"}, "portcullis diff wants OLD and NEW, and got 1"},
+		{[]string{"diff", "a", "b", "--live"}, "with --live, portcullis diff wants NEW alone, and got 2"},
 		{[]string{"diff", "-", "-"}, "only one of OLD and NEW can be standard input"},
 		{[]string{"diff", "a", "b", "--config", "-"}, "diff reads its configuration twice: name a file with --config"},
 		{[]string{"diff", "a", "b", "-o", "xml"}, `--output "xml" is not known: use text, json or markdown`},

@@ -222,9 +222,9 @@ func (t *textWriter) next(r *Report) {
 	case len(r.Problems) > 0:
 		t.out.WriteString("Next: mend the problems listed with file and line, since what is wrong there may hide more, and check again.\n")
 	case worst >= 0:
-		fmt.Fprintf(&t.out, "Next: apply the fixes and check again. Why a rule is there, and how to meet it: portcullis rules %s\n", r.Findings[worst].Rule)
+		fmt.Fprintf(&t.out, "Next: apply the fixes, by hand or by portcullis fix, and check again. Why a rule is there, and how to meet it: portcullis rules %s\n", r.Findings[worst].Rule)
 	case first(verdict.ActionDeny, true) >= 0, first(verdict.ActionWarn, true) >= 0:
-		t.out.WriteString("Next: apply the fixes and check again. The rules are those of your configuration: portcullis rules --config FILE lists them\n")
+		t.out.WriteString("Next: apply the fixes, by hand or by portcullis fix, and check again. The rules are those of your configuration: portcullis rules --config FILE lists them\n")
 	}
 }
 
