@@ -228,3 +228,10 @@ func TestWrongUsageOfDiffIsExplained(t *testing.T) {
 		assert.Contains(t, r.err, c.want)
 	}
 }
+
+func TestWhatDependsOnAddressesThatAreNotKnownIsNotSaidToBeBlocked(t *testing.T) {
+	narrow := strings.Replace(denyIngress, "policyTypes: [Ingress]", "policyTypes: [Ingress], ingress: [{ports: [{port: 5432}], from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]", 1)
+	dir := write(t, map[string]string{"old.yaml": workload("web") + workload("db"), "new.yaml": workload("web") + workload("db") + narrow})
+	r := try(t, "diff", filepath.Join(dir, "old.yaml"), filepath.Join(dir, "new.yaml"))
+	assert.Regexp(t, `shop/web +→ shop/db +TCP/1-5431,5433-65535`, r.out, "pods may have addresses in 10.0.0.0/8")
+}

@@ -7,8 +7,8 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
 
-// Comparison is what one state of a cluster allows and another does not. What depends on addresses that are not known is left
-// out.
+// Comparison is what one state of a cluster allows and another surely does not. What may be the same, depending on addresses
+// that are not known, is left out, and so is between how many pods of two workloads something flows.
 type Comparison struct {
 	// Opened is what only the new state allows, and Closed what only the old one does. Their Workloads are those of both.
 	Opened, Closed *Connectivity
@@ -24,9 +24,9 @@ func Compare(before, after *Connectivity) *Comparison {
 	for i := range all {
 		opens, closes := make([]int32, len(all)), make([]int32, len(all))
 		for j := range all {
-			was, is := before.ports(old[i], old[j]), after.ports(now[i], now[j])
-			opens[j] = opened.minus(is, was)
-			closes[j] = closed.minus(was, is)
+			was, is := before.between(old[i], old[j]), after.between(now[i], now[j])
+			opens[j] = opened.minus(is.Ports, was)
+			closes[j] = closed.minus(was.Ports, is)
 		}
 		opened.add(opens)
 		closed.add(closes)
@@ -76,12 +76,12 @@ func (x *Comparison) align(before, after *Connectivity) (all []*Workload, old, n
 	return all, old, now
 }
 
-// ports are those from one workload to another; none if either is not there.
-func (c *Connectivity) ports(from, to int) netset.Ports {
+// between is what flows from one workload to another; nothing if either is not there.
+func (c *Connectivity) between(from, to int) Flow {
 	if from < 0 || to < 0 {
-		return netset.Ports{}
+		return Flow{}
 	}
-	return c.flows[c.rows[from][to]].Ports
+	return c.flows[c.rows[from][to]]
 }
 
 func (c *Connectivity) outside(workload int, d model.Direction) netset.Conns {
@@ -106,15 +106,16 @@ func newDifference(all []*Workload) *difference {
 	return &difference{out: &Connectivity{Workloads: all, flows: []Flow{{}}}, rows: rowSet{}, known: map[string]int32{}}
 }
 
-// minus is the index of the flow of what is in a and not in b.
-func (x *difference) minus(a, b netset.Ports) int32 {
-	if a.IsEmpty() || a.Equal(b) {
+// minus is the index of the flow of what is in a, and surely not in b.
+func (x *difference) minus(a netset.Ports, b Flow) int32 {
+	if a.IsEmpty() || a.Equal(b.Ports) {
 		return 0
 	}
-	if x.last.at > 0 && a.Equal(x.last.a) && b.Equal(x.last.b) {
+	other := b.Ports.Union(b.Maybe)
+	if x.last.at > 0 && a.Equal(x.last.a) && other.Equal(x.last.b) {
 		return x.last.at
 	}
-	ports := a.Minus(b)
+	ports := a.Minus(other)
 	if ports.IsEmpty() {
 		return 0
 	}
@@ -125,7 +126,7 @@ func (x *difference) minus(a, b netset.Ports) int32 {
 		x.known[text] = at
 		x.out.flows = append(x.out.flows, Flow{Ports: ports})
 	}
-	x.last.a, x.last.b, x.last.at = a, b, at
+	x.last.a, x.last.b, x.last.at = a, other, at
 	return at
 }
 

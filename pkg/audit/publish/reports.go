@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,11 +24,12 @@ import (
 )
 
 const (
-	source    = "portcullis"
-	managedBy = "app.kubernetes.io/managed-by"
-	digestKey = "portcullis.dev/digest"
+	source     = "portcullis"
+	managedBy  = "app.kubernetes.io/managed-by"
+	digestKey  = "portcullis.dev/digest"
+	namePrefix = "portcullis-" // of every report that is written here
 	// clusterReport is the name of the report about the cluster as a whole.
-	clusterReport = "portcullis-cluster"
+	clusterReport = namePrefix + "cluster"
 )
 
 // api is one of the two APIs that policy reports may have.
@@ -66,6 +68,14 @@ const again = 15 * time.Second
 func (p *Publisher) writeReports(ctx context.Context, r *audit.Results) {
 	if p.reports.api == nil && !p.findAPI(ctx) {
 		return
+	}
+	if r.Full {
+		// Reports that somebody has deleted meanwhile are written again.
+		p.reports.digests = map[place]string{}
+		if err := p.readReports(ctx); err != nil {
+			p.failed(ctx, "policy reports", err)
+			return
+		}
 	}
 	want := p.wanted(r)
 	for _, at := range slices.SortedFunc(maps.Keys(want), func(a, b place) int { return compare(a, b) }) {
@@ -162,6 +172,9 @@ func (p *Publisher) readReports(ctx context.Context) error {
 			}
 			for i := range list.Items {
 				o := &list.Items[i]
+				if !strings.HasPrefix(o.GetName(), namePrefix) {
+					continue
+				}
 				p.reports.digests[place{o.GetNamespace(), o.GetName()}] = o.GetAnnotations()[digestKey]
 			}
 			if options.Continue = list.GetContinue(); options.Continue == "" {
@@ -191,7 +204,7 @@ func (p *Publisher) wanted(r *audit.Results) map[place]*unstructured.Unstructure
 		at := place{name: clusterReport}
 		switch {
 		case about != nil:
-			at = place{about.Namespace, "portcullis-" + string(about.UID)}
+			at = place{about.Namespace, namePrefix + string(about.UID)}
 		case subject.Kind != finding.KindCluster:
 			continue // it is gone
 		}
