@@ -75,11 +75,13 @@ func opened(before, after *reach.View, namespaces []string) []Opened {
 func openedPods(before, after *reach.View, from, to *model.PodClass) []Opened {
 	froms, tos := []reach.Endpoint{{Class: from}}, []reach.Endpoint{{Class: to}}
 	was, is := between(before, froms[0], tos[0]), between(after, froms[0], tos[0])
-	if is.Some.Minus(was.Every).IsEmpty() {
+	pods, peers := podsOf(froms[0]), podsOf(tos[0])
+	// What is allowed over a family that only some of the pods have is not allowed for every pod.
+	same := sameFamilies(pods) && sameFamilies(peers)
+	if is.Some.IsEmpty() || same && is.Some.Minus(was.Every).IsEmpty() {
 		return nil
 	}
-	pods, peers := podsOf(froms[0]), podsOf(tos[0])
-	alike := was.Every.Equal(was.Some) && is.Every.Equal(is.Some) && sameFamilies(pods) && sameFamilies(peers) && from != to
+	alike := was.Every.Equal(was.Some) && is.Every.Equal(is.Some) && same && from != to
 	if !alike && len(pods)*len(peers) <= mostPairs {
 		froms, tos = pods, peers
 	}
