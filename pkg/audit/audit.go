@@ -191,9 +191,13 @@ func (a *Auditor) pass(ctx context.Context, full bool) {
 		a.cluster = p.items(s, a.cluster, []model.Change{p.judge.Cluster()})
 	}
 	spaces := make(map[string]*space, len(a.spaces))
+	var elsewhere []change
+	if !full {
+		elsewhere = changes(a.snapshot, s)
+	}
 	for ns := range s.Namespaces() {
 		old := a.spaces[ns.Meta.Name]
-		if !full && old != nil && old.namespace == ns {
+		if !full && old != nil && old.namespace == ns && !concerned(ns, elsewhere) {
 			spaces[ns.Meta.Name] = old
 			continue
 		}
