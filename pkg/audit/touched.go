@@ -52,6 +52,9 @@ func kinds(ns *model.Namespace) map[string]bool {
 
 // concerned says whether a policy of the namespace selects, or has selected, one that has changed.
 func concerned(ns *model.Namespace, elsewhere []change) bool {
+	if len(elsewhere) == 0 {
+		return false
+	}
 	for _, p := range ns.Policies {
 		for _, rules := range p.Rules {
 			for i := range rules {
