@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/portcullis-dev/portcullis/pkg/config"
+	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/judge"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/report"
@@ -229,5 +230,5 @@ func (a *Auditor) gather() []Item {
 	for _, name := range slices.Sorted(maps.Keys(a.spaces)) {
 		items = append(items, a.spaces[name].items...)
 	}
-	return sortItems(items)
+	return judge.Sort(items, func(i *Item) *finding.Finding { return &i.Finding })
 }

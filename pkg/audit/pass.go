@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
@@ -68,17 +67,6 @@ func (p *pass) pause(ctx context.Context) bool {
 	ok := p.auditor.rest(ctx, worked)
 	p.since = clock.Now()
 	return ok
-}
-
-// sortItems sorts as in a report, and says once for a rule what cannot be told.
-func sortItems(items []Item) []Item {
-	slices.SortStableFunc(items, func(a, b Item) int { return finding.Compare(a.Finding, b.Finding) })
-	told := map[string]bool{}
-	return slices.DeleteFunc(items, func(i Item) bool {
-		again := i.Outcome == finding.Undetermined && told[i.Rule]
-		told[i.Rule] = told[i.Rule] || i.Outcome == finding.Undetermined
-		return again
-	})
 }
 
 // OverdueByAge is for a single pass, which cannot tell since when something is provisional: what is so on a policy that is older than

@@ -92,16 +92,17 @@ func (j *Judge) All(ctx context.Context, s *model.Snapshot, changes []model.Chan
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return Sort(slices.Concat(decided...)), nil
+	return Sort(slices.Concat(decided...), func(d *verdict.Decided) *finding.Finding { return &d.Finding }), nil
 }
 
-// Sort sorts what was decided, and says once for a rule what cannot be told.
-func Sort(decided []verdict.Decided) []verdict.Decided {
-	slices.SortStableFunc(decided, func(a, b verdict.Decided) int { return finding.Compare(a.Finding, b.Finding) })
+// Sort sorts findings, whatever else is known of them, and says once for a rule what cannot be told.
+func Sort[T any](items []T, of func(*T) *finding.Finding) []T {
+	slices.SortStableFunc(items, func(a, b T) int { return finding.Compare(*of(&a), *of(&b)) })
 	told := map[string]bool{}
-	return slices.DeleteFunc(decided, func(d verdict.Decided) bool {
-		again := d.Outcome == finding.Undetermined && told[d.Rule]
-		told[d.Rule] = told[d.Rule] || d.Outcome == finding.Undetermined
+	return slices.DeleteFunc(items, func(item T) bool {
+		f := of(&item)
+		again := f.Outcome == finding.Undetermined && told[f.Rule]
+		told[f.Rule] = told[f.Rule] || f.Outcome == finding.Undetermined
 		return again
 	})
 }

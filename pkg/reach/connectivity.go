@@ -22,8 +22,6 @@ type Workload struct {
 	Isolated [2]bool
 	// HostNetwork is whether every pod of the workload is on its node's network, outside of NetworkPolicies on most CNIs.
 	HostNetwork bool
-	// Ports are those that the pods declare.
-	Ports netset.Ports
 
 	classes   []int
 	ambiguous bool
@@ -156,9 +154,6 @@ func workloadsOf(world *model.Snapshot) ([]*Workload, []*model.PodClass) {
 		if n := len(w.classes); n == 0 || w.classes[n-1] != at {
 			w.classes = append(w.classes, at)
 			w.HostNetwork = w.HostNetwork && class.HostNetwork
-			for _, p := range class.Ports {
-				w.Ports = w.Ports.Union(netset.PortsOf(p.Port))
-			}
 		}
 	}
 	for ns := range world.Namespaces() {

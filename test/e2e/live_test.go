@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -104,6 +105,38 @@ func TestCheckLiveJudgesManifestsByTheCluster(t *testing.T) {
 	whole := s.portcullis("", "check", "--live", "-o", "json")
 	assert.Contains(t, rulesFor(readReport(t, whole), finding.Subject{Kind: finding.KindNetworkPolicy, Namespace: s.namespace, Name: "web"}),
 		"cluster-cidr", "without manifests, what is in the cluster is judged")
+}
+
+// TestTheOtherCommandsSeeTheClusterToo asks about a Deployment that is in the cluster alone, and a policy that is in a file alone.
+func TestTheOtherCommandsSeeTheClusterToo(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.admitted(webPods, []string{"apply", "-f", "-"})
+	narrow := strings.Replace(webOpen, "from: [{ipBlock: {cidr: 0.0.0.0/0}}]", "from: [{ipBlock: {cidr: 203.0.113.0/24}}]", 1)
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(s.fill(narrow)), 0o600))
+
+	reach := s.portcullis("", "reach", file, "--live")
+	assert.Zero(t, reach.code, reach.err)
+	assert.Regexp(t, `203\.0\.113\.0/24 +→ +`+s.namespace+`/web +TCP/8443\n`, reach.out)
+
+	diff := s.portcullis("", "diff", "--live", file)
+	assert.Zero(t, diff.code, diff.err)
+	assert.Contains(t, diff.out, "Newly blocked:\n")
+	assert.Contains(t, diff.out, s.namespace+"/web")
+	assert.NotContains(t, diff.out, "Newly allowed:\n", "before, the pods were not isolated")
+
+	blocked := s.portcullis("", "explain", "--from", "8.8.8.8", "--to", "$NS/web", "--port", "8443", "--live", file)
+	assert.Equal(t, 1, blocked.code, blocked.err)
+	allowed := s.portcullis("", "explain", "--from", "203.0.113.7", "--to", "$NS/web", "--port", "8443", "--live", file)
+	assert.Zero(t, allowed.code, allowed.err)
+
+	s.admitted(webService, []string{"apply", "-f", "-"})
+	wide := strings.Replace(webOpen, "ports: [{port: 8443}], ", "", 1)
+	require.NoError(t, os.WriteFile(file, []byte(s.fill(wide)), 0o600))
+	fixed := s.portcullis("", "fix", file, "--live", "--rule", "internet-ingress")
+	assert.Contains(t, fixed.out, "8443", "what the cluster's Service exposes is what the fix leaves open\n"+fixed.err)
+	assert.NotEqual(t, s.fill(wide), fixed.out)
 }
 
 func TestCheckLiveSaysWhatItMayNotRead(t *testing.T) {
