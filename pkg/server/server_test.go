@@ -274,6 +274,7 @@ func TestReviewsThatAreOpenAtTheEndAreAnsweredWhileItIsNoLongerReady(t *testing.
 	})
 	status, _ := f.get(f.options.HealthAddress, "/healthz")
 	assert.Equal(t, http.StatusOK, status, "it is alive while it ends")
+	f.eventually("no new review is taken while the open one is not answered yet", func() bool { _, err := f.create("{}"); return err != nil })
 	close(f.hung)
 	got := <-answers
 	require.NoError(t, got.err)
