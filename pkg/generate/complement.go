@@ -81,6 +81,11 @@ func draft(v *reach.View, p *model.Policy) (drafts []*other, left []Left) {
 					byNamespace[namespace][free].Name(), way.Field())})
 				continue
 			}
+			if selector := peerSelector(p, &o); byNamespace[namespace][0].Hypothetical && !isolatesAll(v, namespace, &selector, way) {
+				left = append(left, Left{p.Subject(), path, fmt.Sprintf("no pod of the peer exists yet in namespace %s, and not all that it may select are isolated for %s: "+
+					"give the pods' manifests as well", namespace, way.Field())})
+				continue
+			}
 			ports, every, ok := portsFor(p, &o, byNamespace[namespace])
 			if !ok {
 				left = append(left, Left{p.Subject(), path,
@@ -91,6 +96,21 @@ func draft(v *reach.View, p *model.Policy) (drafts []*other, left []Left) {
 		}
 	}
 	return drafts, left
+}
+
+// peerSelector is the peer's podSelector; "If PodSelector is not set", all pods.
+func peerSelector(p *model.Policy, o *reach.OneSided) model.Selector {
+	if s := p.Rules[o.Direction][o.Rule].Peers[o.Peer].PodSelector; s != nil {
+		return *s
+	}
+	return model.Selector{}
+}
+
+// isolatesAll says whether a policy of the namespace isolates every pod that the selector can ever select.
+func isolatesAll(v *reach.View, namespace string, selector *model.Selector, d model.Direction) bool {
+	return slices.ContainsFunc(v.World().NamespaceOrImplied(namespace).Policies, func(p *model.Policy) bool {
+		return p.Isolates(d) && selector.Implies(&p.PodSelector)
+	})
 }
 
 // back is the direction of the other side.

@@ -229,6 +229,22 @@ func normal(t *testing.T, wants []string) []string {
 	return out
 }
 
+// A policy for every pod of a namespace would isolate those that no policy isolates, as soon as they are made.
+func TestPodsThatDoNotExistYetAreNotIsolatedByAComplementUnlessAllAre(t *testing.T) {
+	before, policies := world(t, `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: app, namespace: new}, spec: {podSelector: {matchLabels: {tier: app}}, policyTypes: [Ingress, Egress],
+  egress: [{to: [{podSelector: {}}], ports: [{port: 5432}]}, {to: [{podSelector: {matchLabels: {tier: app}}}], ports: [{port: 9000}]}]}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: rest, namespace: new}, spec: {podSelector: {matchExpressions: [{key: tier, operator: NotIn, values: [app, web]}]}, policyTypes: [Ingress]}}
+`)
+	written, left, after := generate.Complement(before, policies)
+	require.Len(t, written, 1)
+	assert.Equal(t, map[string]string{"tier": "app"}, written[0].Object.Spec.PodSelector.MatchLabels)
+	require.Len(t, left, 1)
+	assert.Equal(t, "new/app spec.egress[0].to[0]", left[0].Policy.String()+" "+left[0].Path)
+	web := model.NewHypothetical("new", map[string]string{"tier": "web"})
+	assert.False(t, reach.NewView(after).Isolated(web, model.Ingress), "pods of tier web stay as they are")
+}
+
 func TestAComplementLetsItsPodsAskDNSOnlyIfTheyCannot(t *testing.T) {
 	dns := `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: allow-dns, namespace: shop}, spec: {podSelector: {}, policyTypes: [Egress],
   egress: [{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}], ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}]}}

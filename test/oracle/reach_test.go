@@ -3,6 +3,7 @@ package oracle_test
 import (
 	"flag"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"testing"
 
@@ -15,7 +16,20 @@ import (
 )
 
 // go test ./test/oracle -run TestReachAgreesWithOracle -oracle.connections=1000000
-var connections = flag.Int("oracle.connections", 150_000, "how many connections TestReachAgreesWithOracle samples")
+var (
+	connections = flag.Int("oracle.connections", 150_000, "how many connections TestReachAgreesWithOracle samples")
+	random      = flag.Bool("oracle.random", false, "draw other clusters in each run; without it a run tells of the code alone")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if seed := flag.Lookup("rapid.seed"); !*random && seed.Value.String() == "0" {
+		if err := seed.Value.Set("1"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 const samplesOfACluster = 100
 
