@@ -192,7 +192,7 @@ func (p program) tellFixes(r *repair.Result, o fixOptions) {
 
 // what is a finding without its message.
 func what(d *verdict.Decided, path bool) string {
-	text := d.Rule + " of " + d.Subject.Kind + " " + d.Subject.String()
+	text := d.Rule + " of " + d.Subject.Title()
 	if path && d.Path != "" {
 		text += " at " + d.Path
 	}

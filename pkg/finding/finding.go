@@ -32,6 +32,14 @@ func (s Subject) String() string {
 	return s.Namespace + "/" + s.Name
 }
 
+// Title names the subject to people, with its kind: "NetworkPolicy shop/web", "Namespace shop", "the cluster".
+func (s Subject) Title() string {
+	if s.Kind == KindCluster {
+		return "the cluster"
+	}
+	return s.Kind + " " + s.String()
+}
+
 // Space is the namespace that the subject belongs to, or that it is; empty for the cluster.
 func (s Subject) Space() string {
 	if s.Kind == KindNamespace {

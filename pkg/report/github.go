@@ -41,7 +41,7 @@ func (r *Report) GitHub(w io.Writer) error {
 		if f.Source != nil {
 			file, line = f.Source.File, f.Source.Line
 		}
-		annotate(&out, command, file, line, f.Rule+" in "+f.Subject.Kind+" "+f.Subject.String(), f.advice())
+		annotate(&out, command, file, line, f.Rule+" in "+f.Subject.Title(), f.advice())
 	}
 	t := textWriter{}
 	t.count(r)

@@ -170,7 +170,7 @@ func (t *junitTest) testCase(o JUnitOptions) junitCase {
 		c.Error.Text = strings.Join(lines, "\n")
 		return c
 	}
-	c := junitCase{Name: oneLine(t.subject.Kind + " " + t.subject.String()), Class: oneLine(t.where), Time: "0"}
+	c := junitCase{Name: oneLine(t.subject.Title()), Class: oneLine(t.where), Time: "0"}
 	var failures, output, rules []string
 	first := ""
 	for i := range t.findings {

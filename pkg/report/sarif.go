@@ -152,7 +152,7 @@ func (r *Report) sarifResult(f *Finding, o *SARIFOptions) sarifResult {
 		RuleID: f.Rule, Level: "note", Message: sarifText{Text: f.advice()},
 		Locations: []sarifLocation{{
 			Physical: physical(r.place(f), o),
-			Logical:  []sarifLogical{{Name: oneLine(f.Subject.Name), FullName: oneLine(strings.TrimSuffix(f.Subject.Kind+" "+f.Subject.String()+" "+f.Path, " ")), Kind: "resource"}},
+			Logical:  []sarifLogical{{Name: oneLine(f.Subject.Name), FullName: oneLine(strings.TrimSuffix(f.Subject.Title()+" "+f.Path, " ")), Kind: "resource"}},
 		}},
 		Properties: sarifResultProperties{Action: f.Action, Level: f.Level, Severity: f.Severity, WouldDeny: f.WouldDeny, Subject: f.Subject, Path: f.Path, Witness: f.Witness, Pods: f.Pods, Patch: f.Patch},
 	}

@@ -89,7 +89,7 @@ func (t *textWriter) paint(color, s string) string {
 
 func (t *textWriter) subject(group []Finding) {
 	s := group[0].Subject
-	t.out.WriteString(t.paint(bold, Printable(s.Kind+" "+s.String())) + "\n")
+	t.out.WriteString(t.paint(bold, Printable(s.Title())) + "\n")
 }
 
 func (t *textWriter) finding(f *Finding) {

@@ -20,7 +20,7 @@ func (v *Verdict) Message() string {
 	}
 	count := len(ruleIDs(denying))
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s violates %s of level %q:", denying[0].Subject.Kind, denying[0].Subject, plural(count, "rule", "rules"), v.Policy.Levels.Enforce)
+	fmt.Fprintf(&b, "%s violates %s of level %q:", denying[0].Subject.Title(), plural(count, "rule", "rules"), v.Policy.Levels.Enforce)
 	for i := range denying {
 		if i == most {
 			fmt.Fprintf(&b, "\n- and %d more", len(denying)-most)

@@ -146,3 +146,10 @@ func TestWhatIsDeniedComesFirst(t *testing.T) {
 	text := written(t, sample(scope, denied, warned))
 	assert.Less(t, strings.Index(text, `data-group="shop"`), strings.Index(text, `data-group="ops"`))
 }
+
+func TestWhatIsFoundOfTheClusterIsToldOfTheCluster(t *testing.T) {
+	text := written(t, sample(scope, decided(verdict.ActionWarn, finding.Finding{
+		Rule: "cni-not-enforcing", Level: finding.Restricted, Subject: finding.Subject{Kind: finding.KindCluster, Name: "cluster"}, Message: "Nothing enforces policies.",
+	})))
+	assert.Contains(t, text, `<span class="subject"><b>the cluster</b></span>`)
+}
