@@ -84,6 +84,11 @@ func (p *Policy) Subject() finding.Subject {
 	return finding.Subject{Kind: finding.KindNetworkPolicy, Namespace: p.Namespace, Name: p.Name}
 }
 
+// Kept says whether the policy is one that Portcullis keeps, by its name and its label.
+func (p *Policy) Kept() bool {
+	return (p.Name == KeptDefaultDeny || p.Name == KeptAllowDNS) && p.Labels[LabelManagedBy] == ManagedByPortcullis
+}
+
 // Isolates says whether the policy isolates the pods it selects in the direction.
 func (p *Policy) Isolates(d Direction) bool { return p.Types[d] }
 

@@ -33,9 +33,12 @@ const (
 	AnnotationExposedBy    = SettingsPrefix + "exposed-by"
 )
 
-// LabelManagedBy with the value ManagedByPortcullis marks the policies that Portcullis keeps itself: the default denies of
-// namespaces that ask for them.
+// The policies that Portcullis keeps itself, in namespaces that ask for them, have one of two names, and the label
+// LabelManagedBy with the value ManagedByPortcullis.
 const (
+	KeptDefaultDeny = "portcullis-default-deny"
+	KeptAllowDNS    = "portcullis-allow-dns"
+
 	LabelManagedBy      = "app.kubernetes.io/managed-by"
 	ManagedByPortcullis = "portcullis"
 )

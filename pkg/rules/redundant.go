@@ -22,8 +22,9 @@ import (
 //
 // A policy adds nothing if none of its rules does, and others isolate its pods in all of its directions. Never one without
 // rules. Where a policy isolates any of its pods alone, only its own rules count. Of equals, the later is redundant, by the names
-// of the policies: what is found can be removed all together. Policies being deleted stand in for nothing. A peer that can
-// match nothing is another rule's business, and default denies that Portcullis keeps are nobody's to remove.
+// of the policies: what is found can be removed all together. Policies being deleted stand in for nothing, and neither do those
+// that Portcullis keeps, which go when the namespace does not ask for them any more; nor are they anybody's to remove. A peer that
+// can match nothing is another rule's business.
 func redundant() *rule.Rule {
 	return &rule.Rule{
 		ID: "redundant", Level: finding.Restricted, Severity: finding.Info,
@@ -36,7 +37,8 @@ func redundant() *rule.Rule {
 			References: []rule.Reference{docsPolicies},
 			Finds: "A peer, a rule or a whole policy that adds neither connections nor isolation to the others for the same pods. Other policies " +
 				"count if they isolate these pods in the same directions. Where there are more than 256 peers in a direction, those of other policies " +
-				"do not count, and a policy that has more than 256 is left out. So are policies that Portcullis keeps itself.",
+				"do not count, and a policy that has more than 256 is left out. The policies that Portcullis keeps for isolateNamespaces neither count " +
+				"nor are found.",
 			Remedy: "Remove it, or narrow what allows the same, if that was not meant.",
 			Bad:    twoPeers("{}"),
 			Good:   twoPeers("{matchLabels: {app: report}}"),
@@ -65,7 +67,7 @@ spec:
 
 func runRedundant(p *rule.Pass) {
 	policy := p.Change.NewPolicy
-	if policy == nil || policy.Deleting || policy.Labels[model.LabelManagedBy] == model.ManagedByPortcullis {
+	if policy == nil || policy.Deleting || policy.Kept() {
 		return
 	}
 	pods := crowd(p.Reach.Select(policy).Classes)

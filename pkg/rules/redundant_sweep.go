@@ -60,7 +60,7 @@ type surplus struct {
 func newSurplus(p *rule.Pass, policy *model.Policy) *surplus {
 	s := &surplus{view: p.Reach, policy: policy, own: model.SelectorOf(map[string]string{corev1.LabelMetadataName: policy.Namespace})}
 	for _, other := range p.World.NamespaceOrImplied(policy.Namespace).Policies {
-		if other == policy || !other.Deleting && s.inCommon(other) {
+		if other == policy || !other.Deleting && !other.Kept() && s.inCommon(other) {
 			s.policies = append(s.policies, other)
 		}
 	}
