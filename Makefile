@@ -13,7 +13,7 @@ COUNT        = 6
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## start a real API server with Portcullis before it, and watch it refuse, repair and explain
+demo: ## start a real API server with Portcullis before it, and watch it refuse, repair, explain and audit
 	@go run ./test/demo
 
 test: control-plane ## run all tests: unit, property, fixtures, and end to end against a real API server

@@ -61,6 +61,9 @@ func (s *stage) start(ctx context.Context) error {
 		return err
 	}
 	s.say("etcd, kube-apiserver and kube-controller-manager are up (%s).", time.Since(began).Round(100*time.Millisecond))
+	if err := s.dns(ctx); err != nil {
+		return err
+	}
 	s.config = filepath.Join(s.dir, "guard.yaml")
 	if err := s.configure("enforce"); err != nil {
 		return err
@@ -80,6 +83,17 @@ func (s *stage) start(ctx context.Context) error {
 		return err
 	}
 	s.say("portcullis serve is up and registered (%s).", time.Since(began).Round(100*time.Millisecond))
+	return nil
+}
+
+// dns makes the pod that stands for the cluster's DNS, which no kubelet will run here.
+func (s *stage) dns(ctx context.Context) error {
+	if err := serviceAccount("kube-system")(ctx, s); err != nil {
+		return err
+	}
+	if text, err := s.cluster.Kubectl(ctx, "apply", "-f", files+"coredns.yaml").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, text)
+	}
 	return nil
 }
 

@@ -6,7 +6,9 @@ import "time"
 const pollInterval = 50 * time.Millisecond
 
 const (
-	files     = "test/demo/story/"
+	files            = "test/demo/story/"
+	awaitDefaultDeny = "wait --for=create networkpolicy/portcullis-default-deny -n shop --timeout=60s"
+
 	showTypes = "get networkpolicy db -n shop -o custom-columns=NAME:.metadata.name,POLICYTYPES:.spec.policyTypes"
 )
 
@@ -39,6 +41,9 @@ func story() []chapter {
 			kubectl("apply -f "+files+"allow-dns.yaml", "networkpolicy.networking.k8s.io/allow-dns created"),
 			kubectl("apply -f "+files+"egress-to-db.yaml", "networkpolicy.networking.k8s.io/api-to-db created"),
 		}},
+		{"May they connect, and which policy says so?", []step{
+			portcullis("explain --live --from shop/api --to shop/db --port 5432", 0, "shop/api → shop/db TCP/5432: ALLOWED", "✓ shop/api-to-db"),
+		}},
 		{"A trap: a policy without policyTypes gets an egress section later. Kubernetes alone would ignore the section; here it is repaired.", []step{
 			kubectl("apply -f "+files+"trap-1.yaml", "networkpolicy.networking.k8s.io/db created"),
 			kubectl(showTypes, "[Ingress]"),
@@ -52,6 +57,16 @@ func story() []chapter {
 			switchMode("audit"),
 			kubectl("apply -f "+files+"two-halves.yaml", "Warning: portcullis: would be denied: internet-ingress", "networkpolicy.networking.k8s.io/db created"),
 			switchMode("enforce"),
+		}},
+		{"A Service is no load balancer any more: no policy changes, and nobody is asked. The audit sees what its policy now opens.", []step{
+			kubectl("apply -f "+files+"no-load-balancer.yaml", "service/api configured"),
+			portcullis("audit -n shop", 1, "DENY internet-ingress", "8.8.8.8 -> shop/api:9090"),
+		}},
+		{"A label, and Portcullis keeps a default deny in the namespace: what is deleted comes back.", []step{
+			kubectl("label namespace shop portcullis.dev/isolate=ingress", "namespace/shop labeled"),
+			kubectl(awaitDefaultDeny, "condition met"),
+			kubectl("delete networkpolicy portcullis-default-deny -n shop", "deleted"),
+			kubectl(awaitDefaultDeny, "condition met"),
 		}},
 		{"And all of it is counted.", []step{
 			scrape("portcullis_denials_total|portcullis_mutations_total|portcullis_findings_total",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -36,26 +37,35 @@ func (s *stage) tell(ctx context.Context, story []chapter) error {
 }
 
 // kubectl runs a command that is to succeed, with what is given in its output.
-func kubectl(command string, wanted ...string) step { return run(command, true, wanted) }
+func kubectl(command string, wanted ...string) step { return run("kubectl", command, 0, wanted) }
 
 // refused runs a command that the API server is to refuse, with what is given in its output.
-func refused(command string, wanted ...string) step { return run(command, false, wanted) }
+func refused(command string, wanted ...string) step { return run("kubectl", command, 1, wanted) }
 
-func run(command string, allowed bool, wanted []string) step {
+// portcullis runs a command of the binary that is to end with the exit code, with what is given in its output.
+func portcullis(command string, code int, wanted ...string) step {
+	return run("bin/portcullis", command, code, wanted)
+}
+
+func run(program, command string, code int, wanted []string) step {
 	return func(ctx context.Context, s *stage) error {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		fmt.Println("\n" + s.paint("36", "$ kubectl "+command))
+		fmt.Println("\n" + s.paint("36", "$ "+program+" "+command))
 		var output bytes.Buffer
 		child := s.cluster.Kubectl(ctx, strings.Fields(command)...)
+		if program != "kubectl" {
+			child = exec.CommandContext(ctx, s.binary, strings.Fields(command)...)
+			child.Env = append(os.Environ(), "KUBECONFIG="+s.cluster.Admin.Kubeconfig)
+		}
 		child.Stdout, child.Stderr = &output, &output
 		err := child.Run()
 		fmt.Print(output.String())
 		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 			return err
 		}
-		if (err == nil) != allowed {
-			return fmt.Errorf("kubectl %s: allowed is %t, and should be %t", command, err == nil, allowed)
+		if got := child.ProcessState.ExitCode(); got != code {
+			return fmt.Errorf("%s %s: the exit code is %d, and should be %d", program, command, got, code)
 		}
 		return missing(output.String(), wanted)
 	}
