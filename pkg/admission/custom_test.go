@@ -77,6 +77,20 @@ func TestIfACustomRuleFailsThenTheWriteIsLetThroughWithAWarning(t *testing.T) {
 	assert.Equal(t, "portcullis: undetermined: acme: The expression of this rule could not be evaluated: no such key: labels.", response.Warnings[0])
 }
 
+func TestIfACustomRuleFailsAndItsFailurePolicyIsFailThenTheWriteIsDenied(t *testing.T) {
+	for text, message := range map[string]string{
+		"object.metadata.labels.owner != ''": "acme: The expression of this rule failed (no such key: labels), which counts as a violation by its failurePolicy. " +
+			"Fix: make it so; if that is done, let the expression test for what may be absent, with has(…) or .?field.",
+		"object.metadata.labels.owner != '' || 'platform' in request.userInfo.groups": "acme: The expression of this rule failed (no such key: labels), which counts as a violation by its failurePolicy. ",
+	} {
+		response := custom(t, text, "failurePolicy: Fail").review(admission.ValidatePath, request(t, admissionv1.Create, policy(), nil))
+		require.False(t, response.Allowed)
+		assert.Contains(t, response.Result.Message, message)
+	}
+	response := custom(t, "object.metadata.labels.owner != ''", "failurePolicy: Fail").review(admission.ValidatePath, request(t, admissionv1.Create, policy("owner", "storefront"), nil))
+	assert.True(t, response.Allowed)
+}
+
 func TestACustomRuleForDeletionsIsAskedAboutThem(t *testing.T) {
 	for more, allowed := range map[string]bool{"operations: [DELETE]": false, "operations: [CREATE, UPDATE]": true} {
 		response := custom(t, "request.userInfo.username != 'jane'", more).review(admission.ValidatePath, request(t, admissionv1.Delete, nil, policy()))

@@ -3,8 +3,8 @@
 // only the engine knows.
 //
 //   - The expression says what is to hold: true is fine, false is a finding.
-//   - One that fails, at an absent field or at its cost limit, is undetermined. CEL absorbs an error that does not matter,
-//     as on one side of || where the other is true.
+//   - One that fails, at an absent field or at its cost limit, is undetermined, or false if the rule says so. CEL absorbs an
+//     error that does not matter, as on one side of || where the other is true.
 //   - Facts are computed when the expression comes to them.
 package celrule
 
@@ -38,6 +38,8 @@ type Spec struct {
 	Subjects []string
 	// Operations are those that the rule judges. An object as it stands is judged as though it were created.
 	Operations []model.Operation
+	// FailurePolicy is what becomes of an object for which Expression fails.
+	FailurePolicy FailurePolicy
 }
 
 // Rule is a custom rule, compiled.
@@ -84,7 +86,7 @@ func (s *Spec) doc() rule.Doc {
 	return rule.Doc{
 		Title: s.Message,
 		Why:   "The configuration asks for it.",
-		Finds: fmt.Sprintf("%s that %s and for which this is false: `%s`", s.things(), s.verbs(), strings.TrimSpace(s.Expression)),
+		Finds: fmt.Sprintf("%s that %s and for which this is %s: `%s`", s.things(), s.verbs(), s.untrue(), strings.TrimSpace(s.Expression)),
 		References: []rule.Reference{{
 			Title: "Kubernetes: Common Expression Language", URL: "https://kubernetes.io/docs/reference/using-api/cel/",
 		}},
@@ -111,6 +113,14 @@ func (s *Spec) verbs() string {
 		words = append(words, map[model.Operation]string{model.Create: "are created", model.Update: "are changed", model.Delete: "are deleted"}[o])
 	}
 	return strings.Join(words, " or ")
+}
+
+// untrue is what the expression is of those that are found, for a sentence.
+func (s *Spec) untrue() string {
+	if s.FailurePolicy == Fail {
+		return "false or fails"
+	}
+	return "false"
 }
 
 // judges says whether the rule is about the operation.

@@ -285,10 +285,6 @@ func podFields(c *model.PodClass) fields {
 	return fields{"name": strings.TrimPrefix(c.Name(), c.Namespace+"/"), "namespace": c.Namespace, "labels": labels, "count": int64(c.Count())}
 }
 
-func tooMany(what string) ref.Val {
-	return types.NewErr("%s has more than %d entries, which is as far as a custom rule looks", what, most)
-}
-
 func connections(c netset.Conns) []any {
 	out := []any{}
 	for _, part := range c.Parts() {

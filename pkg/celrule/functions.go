@@ -160,7 +160,7 @@ func addrsOf(cidrs []string) (netset.Addrs, error) {
 	for i, c := range cidrs {
 		prefix, _, err := netset.ParseCIDR(c)
 		if err != nil {
-			return netset.Addrs{}, fmt.Errorf("%q is no CIDR: write it as in 10.0.0.0/8 or 2001:db8::/32, and one address as a /32 or /128", clip(c))
+			return netset.Addrs{}, fmt.Errorf("%q is no CIDR: write it as in 10.0.0.0/8 or 2001:db8::/32, and one address as a /32 or /128", clip(c, longestQuote))
 		}
 		prefixes[i] = prefix
 	}
@@ -172,15 +172,17 @@ func portsOf(items []string) (netset.Ports, error) {
 	for i, item := range items {
 		var err error
 		if sets[i], err = netset.ParsePorts(item); err != nil {
-			return netset.Ports{}, fmt.Errorf("%q are no ports: write them as in TCP/443, UDP/53 or TCP/8000-8999", clip(item))
+			return netset.Ports{}, fmt.Errorf("%q are no ports: write them as in TCP/443, UDP/53 or TCP/8000-8999", clip(item, longestQuote))
 		}
 	}
 	return netset.UnionPorts(sets...), nil
 }
 
+// longestQuote is how much of a text an error quotes, in characters.
+const longestQuote = 63
+
 // clip keeps what a message quotes short.
-func clip(s string) string {
-	const most = 63
+func clip(s string, most int) string {
 	if runes := []rune(s); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}

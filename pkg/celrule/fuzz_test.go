@@ -31,7 +31,7 @@ func FuzzExpression(f *testing.F) {
 func evaluated(t require.TestingT, c *celrule.Compiler, expression string, world *model.Snapshot, p *model.Policy) (valid int) {
 	asMessage := spec("false")
 	asMessage.MessageExpression = expression
-	for _, s := range []celrule.Spec{spec(expression), spec("dyn(" + expression + ") == 1"), asMessage} {
+	for _, s := range []celrule.Spec{spec(expression), strict(expression), spec("dyn(" + expression + ") == 1"), asMessage} {
 		r, errs := c.Compile(s, field.NewPath("x"))
 		for _, e := range errs {
 			require.NotEmpty(t, e.Detail)
@@ -48,6 +48,7 @@ func evaluated(t require.TestingT, c *celrule.Compiler, expression string, world
 			for _, f := range e.Evaluate(world, change) {
 				require.NotEmpty(t, f.Message)
 				require.False(t, strings.Contains(f.Message, "internal error"), "%s: %s", expression, f.Message)
+				require.False(t, strings.Contains(f.Fix, "bug of Portcullis"), "%s: %s", expression, f.Message)
 			}
 		}
 	}

@@ -1,9 +1,7 @@
 package celrule
 
 import (
-	"errors"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/google/cel-go/cel"
 	celtypes "github.com/google/cel-go/common/types"
@@ -44,23 +42,29 @@ func (c *custom) run(p *rule.Pass) {
 	in := inputOf(p)
 	programs := c.programs[in.kind]
 	out, err := in.eval(programs.expression)
+	depends, isUnknown := out.(*celtypes.Unknown)
 	switch {
+	case isUnknown:
+		p.Undetermined("The expression of this rule could not be evaluated: %s", missing(depends))
 	case err != nil:
-		p.Undetermined("The expression of this rule could not be evaluated: %s", oneLine(err.Error()))
-		return
-	case out == celtypes.True:
-		return
+		c.fail(p, in, programs.expression, err)
+	case out != celtypes.True:
+		c.report(p, in, programs.expression, c.message(programs.message, in), c.Fix)
 	}
+}
+
+// report says that the rule is violated.
+func (c *custom) report(p *rule.Pass, in *input, expression *program, message, fix string) {
 	var at *field.Path
 	if c.Path != "" {
 		at = field.NewPath(c.Path)
 	}
-	b := p.Report(at, finding.Witness{}, "%s", c.message(programs.message, in)).Fix(c.Fix)
+	b := p.Report(at, finding.Witness{}, "%s", message).Fix(fix)
 	if in.policy == nil {
 		return
 	}
-	b.Covers(in.extent(programs.expression.directions)...)
-	if programs.expression.mentions(varReach) || programs.expression.mentions(varPods) {
+	b.Covers(in.extent(expression.directions)...)
+	if expression.mentions(varReach) || expression.mentions(varPods) {
 		b.Pods(in.view.Select(in.policy).Pods())
 	}
 }
@@ -76,7 +80,7 @@ func (c *custom) message(expression *program, in *input) string {
 		return c.Message
 	}
 	said := strings.TrimSpace(string(text))
-	if said == "" || len(said) > celconfig.MaxEvaluatedMessageExpressionSizeBytes || strings.ContainsAny(said, "\n\r") || !utf8.ValidString(said) {
+	if said == "" || len(said) > celconfig.MaxEvaluatedMessageExpressionSizeBytes || !tellable(said) {
 		return c.Message
 	}
 	return said
@@ -97,7 +101,7 @@ type input struct {
 // eval evaluates an expression, unless the budget is spent.
 func (in *input) eval(p *program) (ref.Val, error) {
 	if in.spent > budget {
-		return nil, errors.New("the custom rules before it cost more than all of them may in one review")
+		return nil, errBudget
 	}
 	out, details, err := p.Eval(in)
 	if cost := details.ActualCost(); cost != nil {
@@ -178,7 +182,7 @@ func (in *input) variable(name string) any {
 func (in *input) object(p *model.Policy, ns *model.NamespaceMeta) any {
 	switch {
 	case p != nil && p.Object == nil, ns != nil && ns.Object == nil && ns.Described:
-		return celtypes.NewErr("the object itself is not at hand")
+		return unknown(unknownObject, "object")
 	case p != nil:
 		return policyValue(p.Object, p)
 	case ns != nil:
@@ -204,7 +208,7 @@ func (in *input) request() ref.Val {
 	if who := in.change.Requester; who != nil {
 		add("userInfo", fields{"username": who.Username, "uid": who.UID, "groups": texts(who.Groups)})
 	} else {
-		add("userInfo", celtypes.NewErr("the answer depends on request.userInfo, and nobody asks for an object that is judged as it stands"))
+		add("userInfo", unknown(unknownRequester, "request.userInfo"))
 	}
 	return out
 }

@@ -82,6 +82,9 @@ func (r *CustomRule) validate(at *field.Path) field.ErrorList {
 	}
 	all = append(all, oneOfEach(r.AppliesTo, resources(), at.Child("appliesTo"))...)
 	all = append(all, oneOfEach(r.Operations, operations(), at.Child("operations"))...)
+	if known := []FailurePolicy{FailurePolicyIgnore, FailurePolicyFail}; !slices.Contains(known, r.FailurePolicy) {
+		all = append(all, field.NotSupported(at.Child("failurePolicy"), r.FailurePolicy, known))
+	}
 	if slices.Contains(r.Operations, OperationDelete) && !slices.Contains(r.AppliesTo, ResourcePolicies) {
 		all = append(all, field.Forbidden(at.Child("operations"), "the deletion of a Namespace is never judged: take DELETE off the list"))
 	}
@@ -150,6 +153,9 @@ func (r *CustomRule) spec() celrule.Spec {
 	s := celrule.Spec{
 		ID: r.ID, Level: r.Level, Severity: r.Severity, Expression: r.Expression, Message: strings.TrimSpace(r.Message),
 		MessageExpression: r.MessageExpression, Fix: strings.TrimSpace(r.Fix), Path: r.Path,
+	}
+	if r.FailurePolicy == FailurePolicyFail {
+		s.FailurePolicy = celrule.Fail
 	}
 	for _, a := range r.AppliesTo {
 		switch a {

@@ -58,6 +58,7 @@ func TestCustomRulesSurviveTheWayThroughAFile(t *testing.T) {
   path: spec.ingress[0].from
   appliesTo: [networkpolicies]
   operations: [DELETE]
+  failurePolicy: Fail
 `)
 	printed, err := first.YAML()
 	require.NoError(t, err)
@@ -92,7 +93,7 @@ func TestBadCustomRulesAreRefusedWithAllThatIsWrong(t *testing.T) {
 			},
 		},
 		"if words are wrong, then those there are are named": {
-			acme + "  severity: grave\n  appliesTo: [pods, networkpolicies, networkpolicies]\n  operations: [create]\n  expresion: x\n  path: spec ingress\n",
+			acme + "  severity: grave\n  appliesTo: [pods, networkpolicies, networkpolicies]\n  operations: [create]\n  expresion: x\n  path: spec ingress\n  failurePolicy: fail\n",
 			[]string{
 				`6: customRules[0].severity: unknown severity "grave": use info, low, medium or high`,
 				`7: customRules[0].appliesTo[0]: Unsupported value: "pods": supported values: "networkpolicies", "namespaces"`,
@@ -100,6 +101,7 @@ func TestBadCustomRulesAreRefusedWithAllThatIsWrong(t *testing.T) {
 				`8: customRules[0].operations[0]: Unsupported value: "create": supported values: "CREATE", "UPDATE", "DELETE"`,
 				`9: customRules[0].expresion: unknown field: did you mean "expression"?`,
 				`10: customRules[0].path: Invalid value: "spec ingress": must be a field, as in spec.ingress or metadata.labels[owner]`,
+				`11: customRules[0].failurePolicy: Unsupported value: "fail": supported values: "Ignore", "Fail"`,
 			},
 		},
 		"if it has no subject or operation, then it is refused": {

@@ -76,4 +76,5 @@ func (r *CustomRule) setDefaults() {
 	r.Severity = finding.Medium
 	r.AppliesTo = []Resource{ResourcePolicies}
 	r.Operations = []Operation{OperationCreate, OperationUpdate}
+	r.FailurePolicy = FailurePolicyIgnore
 }

@@ -76,6 +76,8 @@ func (g *generator) of(t reflect.Type) schema {
 		return enum(config.ResourcePolicies, config.ResourceNamespaces)
 	case *config.Operation:
 		return enum(config.OperationCreate, config.OperationUpdate, config.OperationDelete)
+	case *config.FailurePolicy:
+		return enum(config.FailurePolicyIgnore, config.FailurePolicyFail)
 	case *finding.Severity:
 		return enum(finding.Info, finding.Low, finding.Medium, finding.High)
 	case *config.CustomRule:
@@ -160,6 +162,7 @@ func (g *generator) customRule(t reflect.Type) schema {
 		properties[name].(schema)["uniqueItems"] = true
 	}
 	properties["severity"].(schema)["default"] = finding.Medium
+	properties["failurePolicy"].(schema)["default"] = config.FailurePolicyIgnore
 	properties["appliesTo"].(schema)["default"] = []config.Resource{config.ResourcePolicies}
 	properties["operations"].(schema)["default"] = []config.Operation{config.OperationCreate, config.OperationUpdate}
 	return out

@@ -114,7 +114,19 @@ type CustomRule struct {
 	// Operations are those that the rule judges: CREATE, UPDATE, DELETE. An object as it stands, as for portcullis check, is
 	// judged as though it were created.
 	Operations []Operation `json:"operations"`
+	// FailurePolicy is what becomes of an object for which the expression fails: Ignore lets it through as undetermined, and
+	// Fail takes it as a violation.
+	FailurePolicy FailurePolicy `json:"failurePolicy"`
 }
+
+// FailurePolicy is what becomes of an object for which an expression fails, as in a ValidatingAdmissionPolicy.
+type FailurePolicy string
+
+// The failure policies.
+const (
+	FailurePolicyIgnore FailurePolicy = "Ignore"
+	FailurePolicyFail   FailurePolicy = "Fail"
+)
 
 // Resource is what a custom rule applies to.
 type Resource string
