@@ -89,6 +89,7 @@ type Auditor struct {
 	snapshot *model.Snapshot // as audited last
 	spaces   map[string]*space
 	cluster  []Item
+	full     time.Time // when the last full pass ended
 	fullTook time.Duration
 }
 
@@ -144,14 +145,14 @@ func (a *Auditor) awaitState(ctx context.Context) bool {
 	}
 }
 
-// untilFull is how long it is until the next full pass. Items that are provisional are looked at when their time is up.
+// untilFull is how long it is until the next full pass, whatever was judged since the last one. Items that are provisional are looked at when their time is up.
 func (a *Auditor) untilFull() time.Duration {
 	last := a.results.Load()
 	if last == nil {
 		return calm
 	}
 	c := a.options.Config()
-	next := last.Finished.Add(c.Object.Audit.Interval.Duration)
+	next := a.full.Add(c.Object.Audit.Interval.Duration)
 	for i := range last.Items {
 		if item := &last.Items[i]; item.Action == verdict.ActionProvisional {
 			if due := item.FirstSeen.Add(c.Object.Claims.GracePeriod.Duration); due.Before(next) {
@@ -214,7 +215,7 @@ func (a *Auditor) pass(ctx context.Context, full bool) {
 	a.spaces, a.snapshot, a.config = spaces, s, c
 	finished := a.options.Clock.Now()
 	if full {
-		a.fullTook = finished.Sub(started)
+		a.full, a.fullTook = finished, finished.Sub(started)
 		a.options.Log.Info("the audit has judged all of the cluster", "namespaces", len(spaces), "took", a.fullTook.String())
 	}
 	results := &Results{Finished: finished, Took: a.fullTook, Full: full, Scope: report.ScopeOf(s), Items: a.gather(), Snapshot: s, Config: c}

@@ -215,6 +215,19 @@ func TestIfNothingHasChangedThenNothingIsJudgedUntilTheInterval(t *testing.T) {
 	assert.True(t, r.Full, "a change of nothing makes no pass")
 }
 
+func TestIfSomethingChangesAllTheTimeThenEverythingIsJudgedAfterTheIntervalAllTheSame(t *testing.T) {
+	s := begin(t, "audit: {interval: 24h}", web, policy(""))
+	first := s.next(0)
+	require.True(t, first.Full)
+	for _, m := range []string{internal, balanced, internal} {
+		s.apply(m)
+		require.False(t, s.next(7*time.Hour).Full, "only what has changed is judged")
+	}
+	r := s.next(7 * time.Hour)
+	assert.True(t, r.Full)
+	assert.Less(t, r.Finished.Sub(first.Finished), 40*time.Hour, "the interval is that between full passes")
+}
+
 func TestIfTheAuditEndsThenItHasNoResults(t *testing.T) {
 	s := begin(t, "", web, policy(""))
 	s.next(0)
