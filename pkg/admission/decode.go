@@ -63,6 +63,7 @@ type metadata struct {
 	Namespace         string      `json:"namespace"`
 	CreationTimestamp time.Time   `json:"creationTimestamp"`
 	DeletionTimestamp *time.Time  `json:"deletionTimestamp"`
+	Finalizers        []string    `json:"finalizers"`
 	Labels            labels      `json:"labels"`
 	Annotations       annotations `json:"annotations"`
 	OwnerReferences   []struct {

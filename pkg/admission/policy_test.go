@@ -50,6 +50,10 @@ func TestADenialSaysWhichRuleWhereAndWhatToDo(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	violating := func() *networkingv1.NetworkPolicy { return policy("internet-ingress", violation) }
+	going := func(np *networkingv1.NetworkPolicy, finalizers ...string) *networkingv1.NetworkPolicy {
+		np.DeletionTimestamp, np.Finalizers = &metav1.Time{Time: time.Unix(1_700_000_000, 0)}, finalizers
+		return np
+	}
 	noDecision := func(*fixture) {}
 	for name, c := range map[string]struct {
 		given    func(*fixture)
@@ -141,6 +145,20 @@ func TestVerdicts(t *testing.T) {
 				np.DeletionTimestamp = &metav1.Time{Time: time.Unix(1_700_000_000, 0)}
 				return request(t, admissionv1.Update, np, policy())
 			}, metrics.Skipped, 0, nil},
+		"if the object is being deleted, and a finalizer is removed, then it is not evaluated": {
+			noDecision, func(t *testing.T) *admissionv1.AdmissionRequest {
+				return request(t, admissionv1.Update, going(violating(), "example.org/a"), going(violating(), "example.org/a", "example.org/b"))
+			}, metrics.Skipped, 0, nil},
+		"if the object is being deleted, and its last finalizer is removed, then it is not evaluated": {
+			noDecision, func(t *testing.T) *admissionv1.AdmissionRequest {
+				return request(t, admissionv1.Update, going(violating()), going(policy(), "example.org/a"))
+			}, metrics.Skipped, 0, nil},
+		"if the object is being deleted, kept by a finalizer, and opens more, then it is evaluated": {
+			func(f *fixture) { f.config.Ratchet = false }, func(t *testing.T) *admissionv1.AdmissionRequest {
+				np := going(violating(), "example.org/a")
+				np.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
+				return request(t, admissionv1.Update, np, going(policy(), "example.org/a"))
+			}, metrics.Denied, 0, []string{"internet-ingress baseline deny"}},
 		"if the Namespace is terminating, then it is not evaluated": {
 			func(f *fixture) {
 				ns := space("shop", nil)

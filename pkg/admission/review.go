@@ -72,13 +72,18 @@ func subjects(r *request[*object, *object]) error {
 	return refuse("request.operation is %q: only CREATE, UPDATE and DELETE are judged", clip(r.Operation))
 }
 
-// unevaluated says whether a write is let through as it is: on an object that is being deleted, so that nothing ever keeps
-// a finalizer from being removed, and an UPDATE that leaves everything that is judged as it was.
+// unevaluated says whether a write is let through as it is: an UPDATE that leaves everything that is judged as it was, and every write
+// of an object that is being deleted, so that nothing ever keeps a finalizer from being removed. But one that finalizers keep goes on
+// to do what its spec says, for as long as its author likes: another spec is judged.
 func unevaluated(operation string, object, old *object) bool {
-	if object != nil && object.Metadata.DeletionTimestamp != nil || old != nil && old.Metadata.DeletionTimestamp != nil {
+	deleting := object != nil && object.Metadata.DeletionTimestamp != nil || old != nil && old.Metadata.DeletionTimestamp != nil
+	if operation != update {
+		return deleting
+	}
+	if deleting && len(object.Metadata.Finalizers) == 0 {
 		return true
 	}
-	return operation == update && sameSettings(&object.Metadata, &old.Metadata) && equality.Semantic.DeepEqual(object.Spec, old.Spec)
+	return (deleting || sameSettings(&object.Metadata, &old.Metadata)) && equality.Semantic.DeepEqual(object.Spec, old.Spec)
 }
 
 func sameSettings(a, b *metadata) bool {

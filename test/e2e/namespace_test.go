@@ -20,6 +20,8 @@ func TestRemovingAFinalizerOfAViolatingPolicyIsNeverBlocked(t *testing.T) {
 	s.admitted("", []string{"delete", "networkpolicy", "api", "--wait=false"})
 	s.relabelled("baseline", "restricted")
 	require.NotNil(t, s.stored("api").DeletionTimestamp)
+	// As long as the finalizer keeps it, the policy is in force, and may not be opened further.
+	s.refused("", []string{"patch", "networkpolicy", "api", "--type=merge", `--patch={"spec":{"ingress":[{}]}}`}, "internet-ingress")
 	s.admitted("", []string{"patch", "networkpolicy", "api", "--type=merge", `--patch={"metadata":{"finalizers":null}}`})
 	_, err := shared.cluster.Client.NetworkingV1().NetworkPolicies(s.namespace).Get(within(t), "api", metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err), "%v", err)
