@@ -1,8 +1,10 @@
 // Package isolate keeps default denies in namespaces: a policy portcullis-default-deny, and with isolation in both directions a policy
 // portcullis-allow-dns. Which namespaces, the label portcullis.dev/isolate says, or else isolateNamespaces in the configuration.
 //
-// What is edited or deleted is restored, and removed when it is not asked for any more. Policies of these names that are not labelled
-// as Portcullis's own are left alone, and so are namespaces that are exempt or terminating.
+// Where they are asked for, these names are Portcullis's, and whatever has one is overwritten: by nothing that stands in it can a policy
+// prove whose it is, as who may write NetworkPolicies may write every label and every managed field. When they are not asked for any
+// more they are removed, but only what Portcullis has written, and what is labelled as its own. Namespaces that are exempt or
+// terminating are left alone.
 package isolate
 
 import (
@@ -17,18 +19,18 @@ import (
 
 // The names of the policies, and who owns their fields. model.LabelManagedBy marks them as Portcullis's own.
 const (
-	DefaultDeny  = "portcullis-default-deny"
-	AllowDNS     = "portcullis-allow-dns"
+	DefaultDeny  = model.KeptDefaultDeny
+	AllowDNS     = model.KeptAllowDNS
 	FieldManager = "portcullis-isolate"
 )
 
 // Action is what there is to do in one namespace about one policy.
 type Action struct {
 	Namespace, Name string
-	// Apply is the policy to write; nil to delete the one that is there.
+	// Apply is the policy to write; nil to remove the one that is there.
 	Apply *networkingv1.NetworkPolicy
-	// Foreign is whether a policy of that name is somebody else's, so that nothing is done.
-	Foreign bool
+	// Old is the policy that is there; nil if there is none.
+	Old *model.Policy
 }
 
 // Plan is what there is to do so that every namespace has the default denies that are asked for, in the order in which to do
@@ -44,12 +46,12 @@ func Plan(s *model.Snapshot, c *config.Config) ([]Action, error) {
 			return nil, err
 		}
 		for _, name := range []string{AllowDNS, DefaultDeny} {
-			if a, needed := compare(s, ns.Meta.Name, name, want[name]); needed && a.Apply != nil || a.Foreign {
+			if a, needed := compare(s, ns.Meta.Name, name, want[name]); needed && a.Apply != nil {
 				out = append(out, a)
 			}
 		}
 		for _, name := range []string{DefaultDeny, AllowDNS} {
-			if a, needed := compare(s, ns.Meta.Name, name, want[name]); needed && a.Apply == nil && !a.Foreign {
+			if a, needed := compare(s, ns.Meta.Name, name, want[name]); needed && a.Apply == nil {
 				out = append(out, a)
 			}
 		}
@@ -92,20 +94,16 @@ func ours(np *networkingv1.NetworkPolicy, name string) *networkingv1.NetworkPoli
 
 // compare says what there is to do about one policy, if anything.
 func compare(s *model.Snapshot, namespace, name string, want *networkingv1.NetworkPolicy) (a Action, needed bool) {
-	a = Action{Namespace: namespace, Name: name, Apply: want}
 	have := s.Policy(namespace, name)
+	a = Action{Namespace: namespace, Name: name, Apply: want, Old: have}
 	switch {
 	case have == nil:
 		return a, want != nil
-	case have.Deleting:
-		return a, false // it is looked at again once it is gone
-	case have.Labels[model.LabelManagedBy] != model.ManagedByPortcullis:
-		a.Apply, a.Foreign = nil, want != nil
-		return a, a.Foreign
 	case want == nil:
-		return a, true
+		return a, have.Kept() && !have.Deleting
 	}
-	return a, !same(have, model.CompilePolicy(want, model.Authored{}))
+	// A policy that is being deleted is in force, and can be edited, for as long as a finalizer holds it.
+	return a, !have.Kept() || !same(have, model.CompilePolicy(want, model.Authored{}))
 }
 
 // same says whether two policies do the same. Rules of a direction that is not isolated do nothing.

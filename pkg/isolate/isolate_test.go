@@ -27,8 +27,6 @@ func plan(t *testing.T, configuration, manifests string) []string {
 	var out []string
 	for _, a := range actions {
 		switch {
-		case a.Foreign:
-			out = append(out, "leave "+a.Namespace+"/"+a.Name)
 		case a.Apply == nil:
 			out = append(out, "remove "+a.Namespace+"/"+a.Name)
 		default:
@@ -84,9 +82,16 @@ func TestNamespacesGetTheDefaultDenyThatTheyAskFor(t *testing.T) {
 			"", namespace("shop", "ingress") + deny("shop", ours, "{podSelector: {}, policyTypes: [Ingress], egress: [{}]}"), nil},
 		"if the namespace becomes exempt, then its default deny stays": {
 			"exemptions: {namespaces: [shop]}", namespace("shop", "ingress") + deny("shop", ours, right), nil},
-		"if the label goes, then the policy goes":                    {"", namespace("shop", "") + deny("shop", ours, right), []string{"remove shop/portcullis-default-deny"}},
-		"if the policy is somebody else's, then it is left alone":    {"", namespace("shop", "ingress") + deny("shop", "", right), []string{"leave shop/portcullis-default-deny"}},
-		"if somebody else's is not asked for, then nothing is said":  {"", namespace("shop", "") + deny("shop", "", right), nil},
+		"if the label goes, then the policy goes": {"", namespace("shop", "") + deny("shop", ours, right), []string{"remove shop/portcullis-default-deny"}},
+		"if somebody has taken the label off, then it is restored": {
+			"", namespace("shop", "ingress") + deny("shop", "", right), []string{"apply shop/portcullis-default-deny Ingress"}},
+		"if somebody has put another policy in its place, then it is restored": {
+			"", namespace("shop", "ingress") + deny("shop", "app.kubernetes.io/managed-by: me", "{podSelector: {}, policyTypes: [Ingress], ingress: [{}]}"),
+			[]string{"apply shop/portcullis-default-deny Ingress"}},
+		"if the way to DNS is somebody else's, then it is restored before egress is isolated": {
+			"", namespace("shop", "all") + strings.ReplaceAll(deny("shop", "", "{podSelector: {}, policyTypes: [Egress], egress: [{}]}"), isolate.DefaultDeny, isolate.AllowDNS),
+			[]string{"apply shop/portcullis-allow-dns Egress", "apply shop/portcullis-default-deny Ingress+Egress"}},
+		"if somebody else's is not asked for, then it is left alone": {"", namespace("shop", "") + deny("shop", "", right), nil},
 		"if the namespace is only implied, then nothing is done yet": {"isolateNamespaces: all", deny("shop", "", right), nil},
 	} {
 		t.Run(name, func(t *testing.T) {

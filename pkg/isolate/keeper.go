@@ -1,9 +1,12 @@
 package isolate
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,67 +30,131 @@ type Keeper struct {
 	Log    *slog.Logger
 
 	told map[string]bool
+	// failed are the namespaces in which something failed the last time. They come last.
+	failed map[string]bool
 }
 
 // Keep brings the namespaces of the snapshot into the state that is asked for. While mode is audit it says what it would do, and
-// does nothing. Egress is not isolated where the way to DNS cannot be opened before.
+// does nothing. What fails is tried again the next time; until then nothing more is done in the namespace, so that no egress is
+// closed before the way to DNS is open, nor that closed while egress is.
 func (k *Keeper) Keep(ctx context.Context, s *model.Snapshot, c *config.Config) {
 	plan, err := Plan(s, c)
 	if err != nil {
 		k.once("plan", func() { k.Log.Error("namespaces cannot be isolated", "error", err.Error()) })
 		return
 	}
-	withoutDNS := "" // the namespace whose way to DNS is asked for, and not open
+	if c.Mode == verdict.ModeAudit {
+		k.rehearse(plan)
+		return
+	}
+	slices.SortStableFunc(plan, func(a, b Action) int { return cmp.Compare(rank(k.failed[a.Namespace]), rank(k.failed[b.Namespace])) })
+	failed := map[string]bool{}
 	for i := range plan {
 		a := &plan[i]
+		if failed[a.Namespace] {
+			continue
+		}
+		err := k.do(ctx, a)
 		if ctx.Err() != nil {
 			return
 		}
-		if a.Namespace == withoutDNS && a.Name == DefaultDeny && a.Apply != nil {
-			continue
+		if err != nil {
+			failed[a.Namespace] = true
+			k.failure(a, err)
 		}
-		key := a.Namespace + "/" + a.Name
-		switch {
-		case a.Foreign:
-			if a.Name == AllowDNS {
-				withoutDNS = a.Namespace
-			}
-			k.once("foreign "+key, func() {
-				k.Log.Warn("a namespace is not isolated, as it has a policy of the same name that is not Portcullis's: rename that one",
-					"namespace", a.Namespace, "policy", a.Name)
-			})
-		case c.Mode == verdict.ModeAudit:
-			k.once("dry run "+key, func() {
-				k.Log.Info("would change a default deny, but for mode: audit", "namespace", a.Namespace, "policy", a.Name, "remove", a.Apply == nil)
-			})
-		default:
-			if done := k.do(ctx, a); !done && a.Name == AllowDNS {
-				withoutDNS = a.Namespace
-			}
+	}
+	k.failed = failed
+}
+
+func rank(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
+}
+
+// rehearse says what would be done.
+func (k *Keeper) rehearse(plan []Action) {
+	for i := range plan {
+		message := "the policy would be written, but for mode: audit"
+		if plan[i].Apply == nil {
+			message = "the policy would be removed, but for mode: audit"
 		}
+		k.once(message+plan[i].key(), func() { k.Log.Info(message, plan[i].attributes()...) })
 	}
 }
 
-// do says whether it is done.
-func (k *Keeper) do(ctx context.Context, a *Action) bool {
-	policies := k.Client.NetworkPolicies(a.Namespace)
-	var err error
+func (a *Action) key() string { return " " + a.Namespace + "/" + a.Name }
+
+func (a *Action) attributes() []any { return []any{"namespace", a.Namespace, "policy", a.Name} }
+
+// errStays is that a policy stays which was to be removed.
+var errStays = errors.New("the policy stays")
+
+// failure tells of one, but for those that the next look at the namespace mends.
+func (k *Keeper) failure(a *Action, err error) {
+	if errors.Is(err, errStays) || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return
+	}
+	message := "the policy cannot be written"
 	if a.Apply == nil {
-		err = policies.Delete(ctx, a.Name, metav1.DeleteOptions{})
-	} else {
-		var data []byte
-		if data, err = applied(a.Apply); err == nil {
-			_, err = policies.Patch(ctx, a.Name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: FieldManager, Force: ptr.To(true)})
-		}
+		message = "the policy cannot be removed"
+	}
+	k.Log.Error(message, append(a.attributes(), "error", err.Error())...)
+}
+
+func (k *Keeper) do(ctx context.Context, a *Action) error {
+	if a.Apply == nil {
+		return k.remove(ctx, a)
+	}
+	data, err := applied(a.Apply)
+	if err != nil {
+		return err
+	}
+	_, err = k.Client.NetworkPolicies(a.Namespace).Patch(ctx, a.Name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: FieldManager, Force: ptr.To(true)})
+	if err != nil {
+		return err
 	}
 	switch {
-	case err == nil:
-		k.Log.Info("a default deny is in place, or is gone, as the namespace asks", "namespace", a.Namespace, "policy", a.Name, "removed", a.Apply == nil)
-	case apierrors.IsNotFound(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause), ctx.Err() != nil:
+	case a.Old == nil:
+		k.Log.Info("the policy is written, as the namespace is to be isolated", a.attributes()...)
+	case a.Old.Kept():
+		k.Log.Info("the policy is written again, as it was not what the namespace is to have", a.attributes()...)
 	default:
-		k.Log.Error("a default deny cannot be written", "namespace", a.Namespace, "policy", a.Name, "error", err.Error())
+		k.Log.Warn("the policy is overwritten, as it was not marked as Portcullis's own: give policies of your own another name", a.attributes()...)
 	}
-	return err == nil
+	return nil
+}
+
+// remove removes the policy that stands there now, if Portcullis has written it. If another has taken its place meanwhile, or it has
+// changed, the API server refuses, and the next look at the namespace decides.
+func (k *Keeper) remove(ctx context.Context, a *Action) error {
+	policies := k.Client.NetworkPolicies(a.Namespace)
+	left := "left " + string(a.Old.UID)
+	if k.told[left] {
+		return errStays
+	}
+	np, err := policies.Get(ctx, a.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	case np.UID != a.Old.UID || np.Labels[model.LabelManagedBy] != model.ManagedByPortcullis:
+		return errStays // the watch has yet to tell of it
+	case !slices.ContainsFunc(np.ManagedFields, func(m metav1.ManagedFieldsEntry) bool {
+		return m.Manager == FieldManager && m.Operation == metav1.ManagedFieldsOperationApply
+	}):
+		k.once(left, func() {
+			k.Log.Warn("the policy stays, as Portcullis has not written it: delete it if nothing needs it", a.attributes()...)
+		})
+		return errStays
+	}
+	err = policies.Delete(ctx, a.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &np.UID, ResourceVersion: &np.ResourceVersion}})
+	if err == nil {
+		k.Log.Info("the policy is removed, as nothing asks for it any more", a.attributes()...)
+	}
+	return err
 }
 
 // applied is the policy for server-side apply. Of the directions that it isolates, lists without items are written, too: so they

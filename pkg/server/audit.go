@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"os"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/utils/clock"
 
 	"github.com/portcullis-dev/portcullis/pkg/audit"
@@ -21,26 +23,42 @@ import (
 // AuditLease is the name of the Lease by which the replica that audits is elected.
 const AuditLease = "portcullis-audit"
 
-// writer is what the audit writes with. Its rate is limited: nobody waits for it.
+// writer is what the audit writes with. Its rates are limited, as it shares the API server with all others. Default denies have
+// their own: no number of findings to tell of holds one up.
 type writer struct {
-	client  kubernetes.Interface
-	dynamic dynamic.Interface
+	findings kubernetes.Interface
+	reports  dynamic.Interface
+	denies   kubernetes.Interface
 }
 
-const (
-	writesPerSecond = 20
-	writesAtOnce    = 50
-)
+// limiter makes the limit of one client.
+type limiter func(perSecond float32, atOnce int) flowcontrol.RateLimiter
 
-func newWriter(config *rest.Config) (*writer, error) {
-	slow := rest.CopyConfig(config)
-	slow.QPS, slow.Burst = writesPerSecond, writesAtOnce
-	client, err := kubernetes.NewForConfig(slow)
-	if err != nil {
+func newWriter(config *rest.Config, limit limiter) (*writer, error) {
+	told, kept := rest.CopyConfig(config), rest.CopyConfig(config)
+	told.RateLimiter, kept.RateLimiter = limit(20, 50), limit(50, 100)
+	var w writer
+	var err error
+	if w.findings, err = kubernetes.NewForConfig(told); err != nil {
 		return nil, err
 	}
-	dynamic, err := dynamic.NewForConfig(slow)
-	return &writer{client, dynamic}, err
+	if w.reports, err = dynamic.NewForConfig(told); err != nil {
+		return nil, err
+	}
+	w.denies, err = kubernetes.NewForConfig(kept)
+	return &w, err
+}
+
+func (w *writer) publisher(log *slog.Logger) *publish.Publisher {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "portcullis"
+	}
+	return publish.New(publish.Options{Client: w.findings, Dynamic: w.reports, Clock: clock.RealClock{}, Log: log, Instance: host})
+}
+
+func (w *writer) keeper(log *slog.Logger) *isolate.Keeper {
+	return &isolate.Keeper{Client: w.denies.NetworkingV1(), Log: log}
 }
 
 func (s *server) newAuditor() *audit.Auditor {
@@ -90,12 +108,7 @@ func (s *server) followers() []func(context.Context, *audit.Results) {
 	if s.writer == nil {
 		return nil
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "portcullis"
-	}
-	publisher := publish.New(publish.Options{Client: s.writer.client, Dynamic: s.writer.dynamic, Clock: clock.RealClock{}, Log: s.log, Instance: host})
-	keeper := &isolate.Keeper{Client: s.writer.client.NetworkingV1(), Log: s.log}
+	publisher, keeper := s.writer.publisher(s.log), s.writer.keeper(s.log)
 	return []func(context.Context, *audit.Results){
 		publisher.Publish,
 		func(ctx context.Context, r *audit.Results) { keeper.Keep(ctx, r.Snapshot, r.Config) },

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/portcullis-dev/portcullis/certs"
 	"github.com/portcullis-dev/portcullis/pkg/admission"
@@ -140,7 +141,7 @@ func prepare(ctx context.Context, o Options) (*server, error) {
 		if s.client, err = kubernetes.NewForConfig(o.Cluster); err != nil {
 			return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
 		}
-		if s.writer, err = newWriter(o.Cluster); err != nil {
+		if s.writer, err = newWriter(o.Cluster, flowcontrol.NewTokenBucketRateLimiter); err != nil {
 			return nil, fmt.Errorf("cannot make a client for the API server: %w", err)
 		}
 	}
