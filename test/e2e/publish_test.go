@@ -72,6 +72,17 @@ func TestADefaultDenyIsKeptWhereTheNamespaceAsksForIt(t *testing.T) {
 	s.admitted("", []string{"delete", "networkpolicy", "portcullis-default-deny"})
 	eventually(t, "what was deleted is restored", func(context.Context) bool { return strings.HasPrefix(deny(), `["Ingress"]`) })
 
+	labelled := func() bool {
+		return s.kubectl("", "get", "networkpolicy", "portcullis-default-deny", "--ignore-not-found", "-o", `jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by}`).out == "portcullis"
+	}
+	s.admitted("", []string{"label", "networkpolicy", "portcullis-default-deny", "app.kubernetes.io/managed-by-"})
+	eventually(t, "its label is put back on", func(context.Context) bool { return labelled() })
+	theirs := strings.ReplaceAll(policy("portcullis-default-deny", "nothing", "  policyTypes: [Ingress]"), "metadata: {", "metadata: {labels: {app.kubernetes.io/managed-by: me}, ")
+	s.admitted(theirs, []string{"replace", "--force", "-f", "-"})
+	eventually(t, "it has its name back from another policy", func(context.Context) bool {
+		return labelled() && s.kubectl("", "get", "networkpolicy", "portcullis-default-deny", "-o", "jsonpath={.spec.podSelector}").out == "{}"
+	})
+
 	s.admitted("", []string{"label", "namespace", "$NS", "--overwrite", "portcullis.dev/isolate=all"})
 	eventually(t, "both directions are isolated, and DNS is open", func(context.Context) bool {
 		return strings.HasPrefix(deny(), `["Ingress","Egress"]`) &&
@@ -82,4 +93,22 @@ func TestADefaultDenyIsKeptWhereTheNamespaceAsksForIt(t *testing.T) {
 	eventually(t, "they go with the label", func(context.Context) bool {
 		return s.kubectl("", "get", "networkpolicies", "-o", "name").out == ""
 	})
+}
+
+// TestADefaultDenyHasTheLabelsThatARuleDemands runs alone, as the rule is for the whole cluster.
+func TestADefaultDenyHasTheLabelsThatARuleDemands(t *testing.T) {
+	const rule = "ratchet: true\ncustomRules: [{id: acme-owner, level: baseline, message: It has no owner, expression: \"'owner' in object.metadata.?labels.orValue({})\"}]\n"
+	s := newScene(t, "owner", "payments")
+	s.reconfigured(rule)
+	t.Cleanup(func() { s.reconfigured("ratchet: true") })
+	owner := func() string {
+		return s.kubectl("", "get", "networkpolicy", "portcullis-default-deny", "--ignore-not-found", "-o", "jsonpath={.metadata.labels.owner}").out
+	}
+	s.admitted("", []string{"label", "namespace", "$NS", "portcullis.dev/isolate=ingress"})
+	eventually(t, "it is refused, and the log says why", func(context.Context) bool {
+		return strings.Contains(logTail(), "the policy cannot be written") && strings.Contains(logTail(), "acme-owner")
+	})
+	assert.Empty(t, owner())
+	s.reconfigured(rule + "mutations: {copyNamespaceLabels: [owner]}")
+	eventually(t, "it has the label of the Namespace", func(context.Context) bool { return owner() == "payments" })
 }
