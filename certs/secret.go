@@ -97,7 +97,7 @@ func (s *secret) take(found *corev1.Secret) bool {
 // trouble notes why the Secret cannot be read.
 func (s *secret) trouble(err error) {
 	if apierrors.IsForbidden(err) {
-		err = fmt.Errorf("no right to read %s: the Role needs get, list and watch on it: %w", s.words(), err)
+		err = fmt.Errorf("no right to read %s: the Role needs list and watch on it: %w", s.words(), err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

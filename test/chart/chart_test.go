@@ -177,10 +177,10 @@ func TestEachSourceOfCertificatesHasTheRightsThatItNeeds(t *testing.T) {
 		"self-signed": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events patch; " +
 			"secrets/portcullis-tls get,list,watch,update; secrets create",
 		"cert-manager": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events patch; " +
-			"secrets/portcullis-tls get,list,watch; certificates/portcullis-tls get,list,watch,patch; certificates,issuers create; " +
+			"secrets/portcullis-tls list,watch; certificates/portcullis-tls get,list,watch,patch; certificates,issuers create; " +
 			"certificates/portcullis-ca patch; issuers/portcullis-selfsigned,portcullis-ca patch",
 		"cert-manager, issuer: Issuer/a": "leases create; leases/portcullis-audit,portcullis-certificates get,update; events patch; " +
-			"secrets/portcullis-tls get,list,watch; certificates/portcullis-tls get,list,watch,patch; certificates create",
+			"secrets/portcullis-tls list,watch; certificates/portcullis-tls get,list,watch,patch; certificates create",
 		"files, secretName: a": "leases create; leases/portcullis-audit get,update",
 	} {
 		var role rbacv1.Role

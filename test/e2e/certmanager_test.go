@@ -3,10 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,45 +13,22 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/portcullis-dev/portcullis/test/controlplane/process"
+	"github.com/portcullis-dev/portcullis/test/controlplane"
 )
 
 // goBuildTime bounds the build of cert-manager, which takes minutes the first time.
 const goBuildTime = 20 * time.Minute
 
-// buildCertManager builds test/certmanager, and yields its path.
-func buildCertManager(ctx context.Context) (string, error) {
-	path := filepath.Join(shared.root, "bin", "certmanager")
-	command := exec.CommandContext(ctx, "go", "build", "-C", filepath.Join(shared.root, "test", "certmanager"), "-o", path, ".")
-	command.Stdout, command.Stderr = os.Stderr, os.Stderr
-	if err := command.Run(); err != nil {
-		return "", fmt.Errorf("building cert-manager: %w", err)
-	}
-	return path, nil
-}
-
 // installCertManager makes cert-manager's kinds, and starts its controllers.
-func (r *replicas) installCertManager(binary string) {
+func (r *replicas) installCertManager(program string) {
 	r.t.Helper()
-	dir, err := exec.Command("go", "list", "-C", filepath.Join(shared.root, "test", "certmanager"), "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
-	require.NoError(r.t, err)
-	crds, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds", "*.yaml"))
-	require.NoError(r.t, err)
-	require.NotEmpty(r.t, crds)
-	args := []string{"apply", "--server-side"}
-	for _, crd := range crds {
-		args = append(args, "--filename="+crd)
-	}
-	r.admitted("", args)
-	r.admitted("", []string{"wait", "--for=condition=Established", "crd/certificates.cert-manager.io", "crd/issuers.cert-manager.io", "crd/certificaterequests.cert-manager.io"})
-	log := filepath.Join(shared.dir, "certmanager.log")
-	controllers, err := process.Start(process.Spec{Path: binary, Args: []string{"--kubeconfig=" + shared.cluster.Admin.Kubeconfig}, Log: log})
+	controllers, err := shared.cluster.StartCertManager(within(r.t), shared.root, program)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() {
 		if r.t.Failed() {
-			r.t.Log("the end of cert-manager's log:\n", controllers.LogTail(30))
+			r.t.Log("the end of cert-manager's log:\n", controllers.LogTail())
 		}
-		controllers.Stop(10 * time.Second)
+		controllers.Stop()
 	})
 }
 
@@ -80,7 +54,7 @@ func TestCertManagerIssuesAndRenewsUnderLoadWithoutAFailedRequest(t *testing.T) 
 	t.Parallel()
 	building, cancel := context.WithTimeout(t.Context(), goBuildTime)
 	defer cancel()
-	binary, err := buildCertManager(building)
+	program, err := controlplane.BuildCertManager(building, shared.root, os.Stderr)
 	require.NoError(t, err)
 
 	r := newReplicas(t, "--cert-source=cert-manager", "--cert-lifetime=1h")
@@ -101,7 +75,7 @@ func TestCertManagerIssuesAndRenewsUnderLoadWithoutAFailedRequest(t *testing.T) 
 		return strings.Contains(r.ready(0), absent)
 	})
 
-	r.installCertManager(binary)
+	r.installCertManager(program)
 	for _, g := range r.guards {
 		require.NoError(t, g.AwaitReady(within(t)))
 	}

@@ -62,11 +62,10 @@ func runAll(ctx context.Context, m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = os.RemoveAll(shared.dir) }()
-	var showsCertificate string
-	if shared.mutual, showsCertificate, err = prepareMutual(shared.dir); err != nil {
+	if shared.mutual, err = prepareMutual(shared.dir); err != nil {
 		return 0, err
 	}
-	if shared.cluster, err = controlplane.Start(ctx, controlplane.Options{APIServerFlags: []string{showsCertificate}}); err != nil {
+	if shared.cluster, err = controlplane.Start(ctx, controlplane.Options{APIServerFlags: []string{shared.mutual.Flag}}); err != nil {
 		return 0, err
 	}
 	defer shared.cluster.Stop()

@@ -1,108 +1,35 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"fmt"
-	"math/big"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis-dev/portcullis/certs/rotation"
+	"github.com/portcullis-dev/portcullis/test/controlplane"
 	"github.com/portcullis-dev/portcullis/test/guard"
 )
 
-// mutual is what makes the API server show a certificate to one webhook: the addresses of that webhook, and the file with the CA.
+// mutual is what makes the API server show a certificate to one webhook, and the addresses of that webhook.
 type mutual struct {
+	controlplane.WebhookClient
 	addresses guard.Addresses
-	authority string
 }
 
-// The common name of the API server's certificate for webhooks.
-const apiServerName = "kube-apiserver-webhooks"
-
-// prepareMutual writes what docs/certificates.md says into the folder, and yields the flag for the API server.
-func prepareMutual(dir string) (m mutual, flag string, err error) {
+// prepareMutual writes what the API server needs into the folder.
+func prepareMutual(dir string) (m mutual, err error) {
 	if m.addresses, err = guard.FreeAddresses(); err != nil {
-		return m, "", err
+		return m, err
 	}
-	certificate, key, authority, err := clientCertificate(apiServerName)
-	if err != nil {
-		return m, "", err
-	}
-	path := func(name string) string { return filepath.Join(dir, name) }
-	m.authority = path("clients-ca.crt")
-	for name, content := range map[string][]byte{
-		"clients-ca.crt": authority, "client.crt": certificate, "client.key": key,
-		"webhooks.kubeconfig": fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-users:
-- name: %s
-  user:
-    client-certificate: %s
-    client-key: %s
-`, m.addresses.Webhook, path("client.crt"), path("client.key")),
-		"admission.yaml": fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
-kind: AdmissionConfiguration
-plugins:
-- name: ValidatingAdmissionWebhook
-  configuration:
-    apiVersion: apiserver.config.k8s.io/v1
-    kind: WebhookAdmissionConfiguration
-    kubeConfigFile: %[1]s
-- name: MutatingAdmissionWebhook
-  configuration:
-    apiVersion: apiserver.config.k8s.io/v1
-    kind: WebhookAdmissionConfiguration
-    kubeConfigFile: %[1]s
-`, path("webhooks.kubeconfig")),
-	} {
-		if err := os.WriteFile(path(name), content, 0o600); err != nil {
-			return m, "", err
-		}
-	}
-	return m, "--admission-control-config-file=" + path("admission.yaml"), nil
-}
-
-// clientCertificate is a client's certificate, its key, and the CA that has signed it, in PEM.
-func clientCertificate(name string) (certificate, key, authority []byte, err error) {
-	now := time.Now()
-	ca, err := rotation.NewAuthority(now, 24*time.Hour)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Minute), NotAfter: now.Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, ca.Certificate, private.Public(), ca.Key)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	text := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
-	return text("CERTIFICATE", der), text("PRIVATE KEY", pkcs8), text("CERTIFICATE", ca.Certificate.Raw), nil
+	m.WebhookClient, err = controlplane.NewWebhookClient(dir, m.addresses.Webhook)
+	return m, err
 }
 
 func TestOnlyTheAPIServerIsAnsweredIfItShowsACertificate(t *testing.T) {
 	t.Parallel()
-	r := newReplicas(t, "--client-ca-file="+shared.mutual.authority, "--client-ca-names="+apiServerName)
+	r := newReplicas(t, "--client-ca-file="+shared.mutual.Authority, "--client-ca-names="+shared.mutual.Name)
 	g, err := guard.Start(guard.Options{Binary: shared.binary, Log: r.log(0), Addresses: shared.mutual.addresses, Args: r.args})
 	require.NoError(t, err)
 	t.Cleanup(g.Stop)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,7 @@ func install(t *testing.T, l *load) {
 }
 
 func TestHelmInstallsUpgradesRestartsAndTakesAwayWithoutOneRefusedWrite(t *testing.T) {
+	started := time.Now()
 	gatewayAPI(t)
 	l := startLoad(t)
 	makeNamespace(t)
@@ -92,7 +94,7 @@ config: {defaults: {warn: baseline}, mutations: {dnsEgress: true}, exemptions: {
 	})
 	t.Run("who may exempt", func(t *testing.T) { exemptionsAreForThoseWhoMay(t, l.namespace) })
 	t.Run("who may read metrics", metricsAreForThoseWhoMay)
-	t.Run("what it asks for", verbsAreUsed)
+	t.Run("what it asks for", func(t *testing.T) { verbsAreUsed(t, started) })
 	t.Run("what it may, as the docs have it", theDocsHaveItsRights)
 
 	helm(t, "uninstall", "portcullis", "--wait")

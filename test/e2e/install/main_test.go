@@ -26,14 +26,18 @@ import (
 	"github.com/portcullis-dev/portcullis/test/kubelet"
 )
 
-// namespace is where Portcullis is installed.
-const namespace = "portcullis-system"
+// namespace is where Portcullis is installed, and service the host that the API server asks.
+const (
+	namespace = "portcullis-system"
+	service   = "portcullis." + namespace + ".svc"
+)
 
 // shared is what all tests use.
 var shared struct {
 	root, dir string
 	cluster   *controlplane.ControlPlane
 	kubelet   *kubelet.Kubelet
+	shows     controlplane.WebhookClient // what the API server shows to Portcullis's Service, if it asks
 }
 
 // auditPolicy records everything that Portcullis asks for.
@@ -87,7 +91,10 @@ func runAll(ctx context.Context, m *testing.M) (int, error) {
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		return 0, err
 	}
-	shared.cluster, err = controlplane.Start(ctx, controlplane.Options{APIServerFlags: []string{egress, "--audit-policy-file=" + policy}})
+	if shared.shows, err = controlplane.NewWebhookClient(shared.dir, service); err != nil {
+		return 0, err
+	}
+	shared.cluster, err = controlplane.Start(ctx, controlplane.Options{APIServerFlags: []string{egress, "--audit-policy-file=" + policy, shared.shows.Flag}})
 	if err != nil {
 		return 0, err
 	}
