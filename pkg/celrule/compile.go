@@ -130,21 +130,35 @@ func words(message, kind string) string {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// look notes what the expression looks at.
+// look notes what the expression looks at. Whatever it does with reach but select a direction of it may look at both.
 func (p *program) look(ast *cel.Ast) {
+	reaches, selects := 0, 0
 	celast.PostOrderVisit(ast.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
 		switch e.Kind() {
 		case celast.IdentKind:
-			if !slices.Contains(p.variables, e.AsIdent()) {
-				p.variables = append(p.variables, e.AsIdent())
+			name := strings.TrimPrefix(e.AsIdent(), ".")
+			if name == varReach {
+				reaches++
+			}
+			if !slices.Contains(p.variables, name) {
+				p.variables = append(p.variables, name)
 			}
 		case celast.SelectKind:
+			of := e.AsSelect().Operand()
+			if of.Kind() != celast.IdentKind || strings.TrimPrefix(of.AsIdent(), ".") != varReach {
+				return
+			}
 			for _, d := range model.Directions {
-				of := e.AsSelect().Operand()
-				p.directions[d] = p.directions[d] || of.Kind() == celast.IdentKind && of.AsIdent() == varReach && e.AsSelect().FieldName() == d.Field()
+				if e.AsSelect().FieldName() == d.Field() {
+					p.directions[d] = true
+					selects++
+				}
 			}
 		}
 	}))
+	if reaches > selects {
+		p.directions = [2]bool{true, true}
+	}
 }
 
 // literals checks what is written as a literal where a function takes CIDRs or ports.

@@ -61,11 +61,14 @@ type limit struct{ words string }
 
 func (l *limit) Error() string { return l.words }
 
-func tooMany(what string) ref.Val {
-	return celtypes.WrapErr(&limit{fmt.Sprintf("%s has more than %d entries, which is as far as a custom rule looks", what, most)})
+func tooMany(what string) error {
+	return &limit{fmt.Sprintf("%s has more than %d entries, which is as far as a custom rule looks", what, most)}
 }
 
-var errBudget = &limit{"the custom rules before it cost more than all of them may in one review"}
+var (
+	errBudget = &limit{"the custom rules before it cost more than all of them may in one review"}
+	errSteps  = &limit{"what the policy allows takes longer to work out than a custom rule waits"}
+)
 
 // fail reports that the expression has failed.
 func (c *custom) fail(p *rule.Pass, in *input, expression *program, err error) {

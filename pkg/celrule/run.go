@@ -221,21 +221,37 @@ func (in *input) extent(directions [2]bool) []finding.Part {
 		if !directions[d] {
 			continue
 		}
+		external := make([]netset.Conns, len(in.unlike(d)))
+		for i, c := range in.unlike(d) {
+			external[i] = reach.PolicyExternal(in.policy, c, d)
+		}
 		for _, c := range in.view.Select(in.policy).Classes {
-			if conns := reach.PolicyExternal(in.policy, c, d); !conns.IsEmpty() {
-				out = append(out, finding.Part{Key: d.Field() + "\n" + c.Key(), Conns: conns})
+			if sort := in.sorts[d].of[c]; len(external) > 0 && !external[sort].IsEmpty() {
+				out = append(out, finding.Part{Key: d.Field() + "\n" + c.Key(), Conns: external[sort]})
 			}
 		}
-		rules := in.rules(d)
-		for i := range rules {
-			r := &rules[i]
-			in.each(r, func(c *model.PodClass) bool {
-				out = append(out, finding.Part{
-					Key: d.Field() + "\npods " + c.Key(), Conns: netset.ConnsOf(netset.AllAddrs(), in.portsTowards(d, r, c)),
-				})
-				return len(out) < most
-			})
+		named, err := in.named("", d)
+		for i := range named {
+			open := in.open(d, &named[i])
+			if open == nil {
+				err = errSteps
+				break
+			}
+			out = append(out, finding.Part{Key: d.Field() + "\npods " + named[i].Key(), Conns: netset.ConnsOf(netset.AllAddrs(), open.Ports)})
+		}
+		if err != nil {
+			out = append(out, finding.Part{Key: d.Field() + "\nmore", Conns: in.beyond(d)})
 		}
 	}
 	return out
+}
+
+// beyond stands for what is too much to compare. Of an object as it stands it is nothing, and of one that is written everything, so
+// that the latter is never within the former; unless the rules are the same.
+func (in *input) beyond(d model.Direction) netset.Conns {
+	old, now := in.change.OldPolicy, in.change.NewPolicy
+	if in.change.Operation != model.Update || model.SameRules(old.Rules[d], now.Rules[d]) && old.PodSelector.Equal(&now.PodSelector) && old.Isolates(d) == now.Isolates(d) {
+		return netset.Conns{}
+	}
+	return netset.AllConns()
 }

@@ -141,19 +141,17 @@ func (f Finding) Within(old []Finding) bool {
 	if len(f.Extent) == 0 {
 		return slices.ContainsFunc(old, func(o Finding) bool { return o.Rule == f.Rule && o.Path == f.Path })
 	}
-	for _, part := range f.Extent {
-		covered, found := netset.Conns{}, false
-		for _, o := range old {
-			if o.Rule != f.Rule {
-				continue
-			}
-			for _, p := range o.Extent {
-				if p.Key == part.Key {
-					covered, found = covered.Union(p.Conns), true
-				}
-			}
+	covered := map[string]netset.Conns{}
+	for _, o := range old {
+		if o.Rule != f.Rule {
+			continue
 		}
-		if !found || !part.Conns.Minus(covered).IsEmpty() {
+		for _, p := range o.Extent {
+			covered[p.Key] = covered[p.Key].Union(p.Conns)
+		}
+	}
+	for _, part := range f.Extent {
+		if by, found := covered[part.Key]; !found || !by.ContainsAll(part.Conns) {
 			return false
 		}
 	}
