@@ -2,7 +2,7 @@
 // changed since, claims that are not kept, exemptions that have expired.
 //
 // A full pass judges everything, at the start and at intervals. In between, only the namespaces are judged again that have
-// changed. It never holds anybody up: it works on a snapshot, on one processor, and rests as long as it works.
+// changed, or that a change elsewhere concerns. It never holds anybody up: it works on a snapshot, on one processor, and rests as long as it works.
 package audit
 
 import (
@@ -188,18 +188,15 @@ func (a *Auditor) pass(ctx context.Context, full bool) {
 		return
 	}
 	p := &pass{auditor: a, judge: judge.New(c, started), grace: c.Object.Claims.GracePeriod.Duration, since: started}
-	if full {
-		// Everything is found anew, and remembers when it was found first.
-		a.cluster = p.items(s, a.cluster, []model.Change{p.judge.Cluster()})
-	}
+	cluster := p.items(s, a.cluster, []model.Change{p.judge.Cluster()})
 	spaces := make(map[string]*space, len(a.spaces))
-	var elsewhere []change
+	var others touched
 	if !full {
-		elsewhere = changes(a.snapshot, s)
+		others = touchedBy(a.snapshot, s)
 	}
 	for ns := range s.Namespaces() {
 		old := a.spaces[ns.Meta.Name]
-		if !full && old != nil && old.namespace == ns && !concerned(ns, elsewhere) {
+		if !full && old != nil && old.namespace == ns && !others.concerns(ns) {
 			spaces[ns.Meta.Name] = old
 			continue
 		}
@@ -212,7 +209,7 @@ func (a *Auditor) pass(ctx context.Context, full bool) {
 			return
 		}
 	}
-	a.spaces, a.snapshot, a.config = spaces, s, c
+	a.cluster, a.spaces, a.snapshot, a.config = cluster, spaces, s, c
 	finished := a.options.Clock.Now()
 	if full {
 		a.full, a.fullTook = finished, finished.Sub(started)

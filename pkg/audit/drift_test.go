@@ -71,6 +71,44 @@ func TestIfANamespaceOfAPeerIsDeletedThenThePolicyElsewhereIsJudgedAgain(t *test
 	assert.Contains(t, found(s.next(5*time.Second), "shop/web"), "peer-matches-nothing")
 }
 
+func TestIfTheOneNamespaceGoesThatASelectorDoesNotMatchThenItIsOpenToAllAndUntilAnotherComes(t *testing.T) {
+	const fronts = `{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {tier: front}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: team, labels: {tier: front}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: press, labels: {tier: front}}}`
+	s := begin(t, "", web, guest, fronts, client, fromFront)
+	assert.NotContains(t, found(s.next(0), "shop/web"), "all-namespaces")
+
+	s.apply("-Namespace /guest")
+	open := s.next(5 * time.Second)
+	assert.False(t, open.Full)
+	assert.Contains(t, found(open, "shop/web"), "all-namespaces")
+
+	s.apply(guest)
+	assert.NotContains(t, found(s.next(5*time.Second), "shop/web"), "all-namespaces")
+}
+
+func TestIfTheDNSOfTheClusterMovesThenPoliciesThatAllowItByAddressAreJudgedAgain(t *testing.T) {
+	const byAddress = `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}},
+  policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 10.0.7.0/24}}], ports: [{port: 53, protocol: UDP}, {port: 53}]}]}}`
+	const dns = `{apiVersion: v1, kind: Pod, metadata: {name: dns, namespace: kube-system, labels: {k8s-app: kube-dns}}, spec: {containers: [{name: main, image: main}]},
+  status: {podIPs: [{ip: %s}]}}`
+	s := begin(t, "cluster: {cni: calico}", web, byAddress, strings.Replace(dns, "%s", "10.0.7.1", 1))
+	assert.NotContains(t, found(s.next(0), "shop/web"), "dns-blocked")
+	s.apply(strings.Replace(dns, "%s", "10.0.8.1", 1))
+	moved := s.next(5 * time.Second)
+	assert.False(t, moved.Full)
+	assert.Equal(t, verdict.ActionDeny, found(moved, "shop/web")["dns-blocked"])
+}
+
+func TestIfAPolicyUsesWhatTheCNIIgnoresThenItIsSaidOfTheClusterAtOnce(t *testing.T) {
+	s := begin(t, "{cluster: {cni: weave}, rules: {cni-not-enforcing: {withoutEndPort: [weave]}}}", web, balanced, policy(""))
+	assert.NotContains(t, found(s.next(0), "cluster"), "cni-not-enforcing")
+	s.apply(strings.Replace(policy(""), "port: 8443", "port: 8443, endPort: 8444", 1))
+	assert.Contains(t, found(s.next(5*time.Second), "cluster"), "cni-not-enforcing")
+}
+
 func TestIfThePodsOfAPolicyGoThenItSelectsNothing(t *testing.T) {
 	s := begin(t, "", web, elsewhere, client, policy(""), balanced)
 	assert.NotContains(t, found(s.next(0), "shop/web"), "selects-nothing")

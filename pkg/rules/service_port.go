@@ -150,7 +150,11 @@ func serversOf(p *rule.Pass, policy *model.Policy, d model.Direction, r *model.R
 			}
 		}
 		for _, name := range names {
-			for _, c := range p.World.NamespaceOrImplied(name).Classes {
+			ns := p.World.NamespaceOrImplied(name)
+			if peer.NamespaceSelector != nil && !peer.NamespaceSelector.Matches(ns.Meta.Labels) {
+				continue
+			}
+			for _, c := range ns.Classes {
 				if c.HostNetwork || peer.PodSelector != nil && !peer.PodSelector.Matches(c.Labels) || slices.Contains(out, c) {
 					continue
 				}
