@@ -96,7 +96,7 @@ func (c *Compiler) program(kind, expression string, want result, at *field.Path)
 	if cost.Max > estimateLimit {
 		return fail("costs too much: %d units by the estimate, and %d are allowed: loop over fewer lists within one another", cost.Max, estimateLimit)
 	}
-	compiled, err := env.Program(ast, cel.CostLimit(celconfig.PerCallLimit), cel.CostTrackerOptions(trackers()...))
+	compiled, err := env.Program(ast, guarded(env), cel.CostLimit(celconfig.PerCallLimit), cel.CostTrackerOptions(trackers()...))
 	if err != nil {
 		return fail("cannot be compiled: %s", oneLine(err.Error()))
 	}
