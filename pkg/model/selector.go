@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -108,6 +109,9 @@ func filter(values []string, keep func(string) bool) []string {
 }
 
 func (t term) allows(value string) bool {
+	if len(t.values) == 1 {
+		return (t.values[0] == value) != t.negated
+	}
 	_, listed := slices.BinarySearch(t.values, value)
 	return listed != t.negated
 }
@@ -121,7 +125,12 @@ func (t term) implies(o term) bool {
 		// All values but finitely many fit only into another such set, whose exceptions must be among t's.
 		return o.negated && !slices.ContainsFunc(o.values, t.allows)
 	}
-	return !slices.ContainsFunc(t.values, func(v string) bool { return !o.allows(v) })
+	for _, v := range t.values {
+		if !o.allows(v) {
+			return false
+		}
+	}
+	return true
 }
 
 func (t term) matches(labels map[string]string) bool {
@@ -179,17 +188,31 @@ const metav1NamespaceName = "kubernetes.io/metadata.name"
 // Satisfiable says whether any set of labels matches.
 func (s *Selector) Satisfiable() bool { return !slices.ContainsFunc(s.terms, term.isFalse) }
 
-// Implies says whether every set of labels that s matches is matched by o, too.
-func (s *Selector) Implies(o *Selector) bool {
-	if !s.Satisfiable() {
-		return true
-	}
-	for _, t := range o.terms {
-		mine := term{key: t.key, absentOK: true, negated: true}
-		if at, found := slices.BinarySearchFunc(s.terms, t.key, func(t term, key string) int { return strings.Compare(t.key, key) }); found {
-			mine = s.terms[at]
+// Demanded are the labels that everything that the selector matches carries, by key and value.
+func (s *Selector) Demanded() iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for i := range s.terms {
+			if t := &s.terms[i]; !t.absentOK && !t.negated && len(t.values) == 1 && !yield(t.key, t.values[0]) {
+				return
+			}
 		}
-		if !mine.implies(t) {
+	}
+}
+
+// Implies says whether every set of labels that s matches is matched by o, too.
+func (s *Selector) Implies(o *Selector) bool { return s.impliesTerms(o) || !s.Satisfiable() }
+
+func (s *Selector) impliesTerms(o *Selector) bool {
+	mine := s.terms
+	for i := range o.terms {
+		theirs := &o.terms[i]
+		for len(mine) > 0 && mine[0].key < theirs.key {
+			mine = mine[1:]
+		}
+		if len(mine) == 0 || mine[0].key != theirs.key { // s allows everything for the key, and a term that does is left out
+			return false
+		}
+		if !mine[0].implies(*theirs) {
 			return false
 		}
 	}

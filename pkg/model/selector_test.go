@@ -102,6 +102,26 @@ func TestExamplesCarryWhatIsDemandedAndNothingElse(t *testing.T) {
 	})
 }
 
+func TestDemandedAreTheLabelsThatAllThatMatchesCarries(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := compile(t, drawSelector(t))
+		if !s.Satisfiable() {
+			return
+		}
+		var want map[string]string
+		for _, set := range universe() {
+			if !s.Matches(set) {
+				continue
+			}
+			if want == nil {
+				want = maps.Clone(set)
+			}
+			maps.DeleteFunc(want, func(key, value string) bool { return set[key] != value })
+		}
+		assert.Equal(t, want, maps.Collect(s.Demanded()), s.String())
+	})
+}
+
 func TestExtendAddsAsFewLabelsAsPossible(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := compile(t, drawSelector(t))

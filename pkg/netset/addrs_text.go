@@ -2,8 +2,8 @@ package netset
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
-	"strings"
 )
 
 const (
@@ -27,24 +27,37 @@ func (a Addrs) String() string {
 // either as what is left out ("0.0.0.0/0 except 10.0.0.0/8; ::/0") or with the number of the remaining ones
 // ("10.0.0.0/8, 12.0.0.0/8 and 7 more").
 func (a Addrs) Short(limit int) string {
-	if a.IsEmpty() || a.Equal(AllAddrs()) || len(a.Prefixes()) <= limit {
+	if a.IsEmpty() || a.Equal(AllAddrs()) {
 		return a.String()
 	}
-	var texts []string
-	for _, family := range []Addrs{AllIPv4(), AllIPv6()} {
-		if part := a.Intersect(family); !part.IsEmpty() {
-			texts = append(texts, shortOf(part.Prefixes(), family, part, max(limit, 1)))
-		}
-	}
-	return strings.Join(texts, "; ")
-}
-
-func shortOf(prefixes []netip.Prefix, family, part Addrs, limit int) string {
+	prefixes := a.Prefixes()
 	if len(prefixes) <= limit {
 		return listOf(prefixes)
 	}
-	if except := family.Minus(part).Prefixes(); len(except) <= limit {
-		return family.String() + " except " + listOf(except)
+	six := slices.IndexFunc(prefixes, func(p netip.Prefix) bool { return !p.Addr().Is4() })
+	if six < 0 {
+		six = len(prefixes)
+	}
+	limit = max(limit, 1)
+	switch {
+	case six == 0:
+		return shortOf(prefixes, AllIPv6(), a, limit)
+	case six == len(prefixes):
+		return shortOf(prefixes, AllIPv4(), a, limit)
+	}
+	return shortOf(prefixes[:six], AllIPv4(), a, limit) + "; " + shortOf(prefixes[six:], AllIPv6(), a, limit)
+}
+
+// shortOf is Short of the prefixes of one family, which are those of a.
+func shortOf(prefixes []netip.Prefix, family, a Addrs, limit int) string {
+	if len(prefixes) <= limit {
+		return listOf(prefixes)
+	}
+	// Of many ranges, there are about as many between them: at least one less, and in IPv6 none where the IPv4-mapped numbers are.
+	if part := a.Intersect(family); len(part.s) <= limit+2 {
+		if except := family.Minus(part).Prefixes(); len(except) <= limit {
+			return family.String() + " except " + listOf(except)
+		}
 	}
 	return listOf(prefixes[:limit]) + " and " + strconv.Itoa(len(prefixes)-limit) + " more"
 }

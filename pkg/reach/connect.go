@@ -77,6 +77,58 @@ func (v *View) PolicyAllowed(p *model.Policy, c *model.PodClass, d model.Directi
 	return out
 }
 
+// possibleTowards is Allowed's Possible.
+func (v *View) possibleTowards(c *model.PodClass, d model.Direction, peer Endpoint) netset.Ports {
+	policies := v.Isolating(c, d)
+	if len(policies) == 0 {
+		return netset.AllPorts()
+	}
+	var out netset.Ports
+	for _, p := range policies {
+		for i := range p.Rules[d] {
+			r := &p.Rules[d][i]
+			if ports := PortsTowards(r, c, d, peer); !out.ContainsAll(ports) && v.MatchRule(p.Namespace, r, peer).Possible {
+				out = out.Union(ports)
+			}
+		}
+	}
+	return out
+}
+
+// mayAllowAny says whether Allowed's Possible has any of the ports.
+func (v *View) mayAllowAny(ports netset.Ports, c *model.PodClass, d model.Direction, peer Endpoint) bool {
+	policies := v.Isolating(c, d)
+	for _, p := range policies {
+		for i := range p.Rules[d] {
+			r := &p.Rules[d][i]
+			if PortsTowards(r, c, d, peer).Overlaps(ports) && v.MatchRule(p.Namespace, r, peer).Possible {
+				return true
+			}
+		}
+	}
+	return len(policies) == 0 && !ports.IsEmpty()
+}
+
+// beyond is the ports that are not in Allowed's Some.
+func (v *View) beyond(ports netset.Ports, c *model.PodClass, d model.Direction, peer Endpoint) netset.Ports {
+	policies := v.Isolating(c, d)
+	if len(policies) == 0 {
+		return netset.Ports{}
+	}
+	for _, p := range policies {
+		for i := range p.Rules[d] {
+			if ports.IsEmpty() {
+				return ports
+			}
+			r := &p.Rules[d][i]
+			if theirs := PortsTowards(r, c, d, peer); theirs.Overlaps(ports) && v.MatchRule(p.Namespace, r, peer).Some {
+				ports = ports.Minus(theirs)
+			}
+		}
+	}
+	return ports
+}
+
 // PortsTowards is the ports of a rule of direction d, of a policy that selects c. Names are resolved on the pods that are
 // connected to. An address outside has none, and nor has a node's: pods on the host's network are outside of NetworkPolicy
 // as peers, too.

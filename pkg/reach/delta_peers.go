@@ -146,8 +146,8 @@ func (w *comparison) between(c *model.PodClass, peer *peerPods) (opened, closed 
 	}
 	*w.pairs++
 	end := Endpoint{Class: peer.class}
-	opened = peer.now.Minus(w.before.Allowed(c, w.direction, end).Some)
-	closed = peer.old.Minus(w.after.Allowed(c, w.direction, end).Some)
+	opened = w.before.beyond(peer.now, c, w.direction, end)
+	closed = w.after.beyond(peer.old, c, w.direction, end)
 	if opened.IsEmpty() && closed.IsEmpty() {
 		return
 	}
@@ -157,5 +157,5 @@ func (w *comparison) between(c *model.PodClass, peer *peerPods) (opened, closed 
 	if w.direction == model.Egress {
 		other = model.Ingress
 	}
-	return opened.Intersect(w.after.Allowed(peer.class, other, back).Some), closed.Intersect(w.before.Allowed(peer.class, other, back).Some)
+	return opened.Minus(w.after.beyond(opened, peer.class, other, back)), closed.Minus(w.before.beyond(closed, peer.class, other, back))
 }

@@ -80,15 +80,14 @@ func (v *View) MatchPeer(namespace string, peer *model.Peer, e Endpoint) Match {
 		return v.MatchAddrs(peer.IPBlock.Addrs, e)
 	case e.Outside(), e.Class.HostNetwork:
 		return matchNone
+	case peer.PodSelector != nil && !peer.PodSelector.Matches(e.Class.Labels):
+		return matchNone
 	case peer.NamespaceSelector == nil:
 		// "podSelector ... selects the pods matching podSelector in the policy's own namespace"
 		if e.Class.Namespace != namespace {
 			return matchNone
 		}
 	case !peer.NamespaceSelector.Matches(v.world.NamespaceOrImplied(e.Class.Namespace).Meta.Labels):
-		return matchNone
-	}
-	if peer.PodSelector != nil && !peer.PodSelector.Matches(e.Class.Labels) {
 		return matchNone
 	}
 	return matchAll

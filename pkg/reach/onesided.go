@@ -114,16 +114,10 @@ func podsByFamily(c *model.PodClass, f netset.Family) int {
 // mayConnect says whether anything may connect pods of the two, in the direction as seen from own; named is whether the rule by
 // which own allows it has names of ports.
 func (v *View) mayConnect(own *model.PodClass, d model.Direction, other *model.PodClass, named bool) bool {
-	back := opposite(d)
-	for _, f := range families {
-		if !meet(own, other, f) {
-			continue
-		}
-		mine := v.Allowed(own, d, Endpoint{Class: other, Family: f}).Possible
-		if mine.Overlaps(v.Allowed(other, back, Endpoint{Class: own, Family: f}).Possible) {
-			return true
-		}
+	if v.somethingConnects(own, d, other) {
+		return true
 	}
+	back := opposite(d)
 	target := own
 	if d == model.Egress {
 		target = other
@@ -140,6 +134,26 @@ func (v *View) mayConnect(own *model.PodClass, d model.Direction, other *model.P
 		}
 	}
 	return named && !v.Isolated(other, back)
+}
+
+// somethingConnects says whether the two sides may have a port in common, as far as ports' numbers are known.
+func (v *View) somethingConnects(own *model.PodClass, d model.Direction, other *model.PodClass) bool {
+	key := classPair{classDirection{own, d}, other}
+	connects, known := v.connects[key]
+	if known {
+		return connects
+	}
+	connects = slices.ContainsFunc(families[:], func(f netset.Family) bool { return meet(own, other, f) && v.commonPort(own, d, other, f) })
+	if v.connects == nil {
+		v.connects = map[classPair]bool{}
+	}
+	v.connects[key] = connects
+	return connects
+}
+
+func (v *View) commonPort(own *model.PodClass, d model.Direction, other *model.PodClass, f netset.Family) bool {
+	theirs := v.possibleTowards(other, opposite(d), Endpoint{Class: own, Family: f})
+	return !theirs.IsEmpty() && v.mayAllowAny(theirs, own, d, Endpoint{Class: other, Family: f})
 }
 
 // eachPeer calls do for the pods that the peer of a policy in namespace selects, or, where those namespaces have no pods at all,

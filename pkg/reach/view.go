@@ -21,11 +21,17 @@ type View struct {
 	isolating  map[classDirection][]*model.Policy
 	external   map[classDirection]netset.Conns
 	dns        map[*model.PodClass]DNS
+	connects   map[classPair]bool // see somethingConnects
 }
 
 type classDirection struct {
 	class     *model.PodClass
 	direction model.Direction
+}
+
+type classPair struct {
+	classDirection
+	other *model.PodClass
 }
 
 // NewView makes a view of the snapshot.

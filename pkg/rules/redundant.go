@@ -107,14 +107,15 @@ func runRedundant(p *rule.Pass) {
 			more, fix = ", and so does 1 more", "Remove both"
 		}
 	}
-	p.Report(found[0].path, w, "The %s adds nothing to %s%s", found[0].what, found[0].by, more).
+	p.Report(found[0].path, w, "The %s adds nothing to %s%s", found[0].what, s.whoHolds(found[0].portions), more).
 		Fix(fix+", or narrow what allows the same", patch...).Pods(pods.count())
 }
 
-// addsNothing is a rule or a peer that adds nothing, and what holds it.
+// addsNothing is a rule or a peer that adds nothing.
 type addsNothing struct {
-	what, pointer, by string
-	path              *field.Path
+	what, pointer string
+	path          *field.Path
+	portions      []portion
 }
 
 // told are the rules and peers of the direction that are gone, in the order of the object.
@@ -129,12 +130,12 @@ func (s *surplus) told(d model.Direction, gone []portion) []addsNothing {
 		}
 		pointer := fmt.Sprintf("/spec/%s/%d", d.Field(), i)
 		if peers := max(len(s.policy.Rules[d][i].Peers), 1); len(here) == peers {
-			out = append(out, addsNothing{"rule", pointer, s.whoHolds(here), rulePath(d, i)})
+			out = append(out, addsNothing{"rule", pointer, rulePath(d, i), here})
 			continue
 		}
 		slices.SortFunc(here, func(a, b portion) int { return a.peer - b.peer })
 		for _, x := range here {
-			out = append(out, addsNothing{"peer", fmt.Sprintf("%s/%s/%d", pointer, d.PeersField(), x.peer), s.whoHolds([]portion{x}), peerPath(d, i, x.peer)})
+			out = append(out, addsNothing{"peer", fmt.Sprintf("%s/%s/%d", pointer, d.PeersField(), x.peer), peerPath(d, i, x.peer), []portion{x}})
 		}
 	}
 	return out

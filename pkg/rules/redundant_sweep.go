@@ -11,50 +11,14 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/rule"
 )
 
-// portion is one peer of a rule with the rule's ports: the smallest part that is looked at.
-type portion struct {
-	policy     *model.Policy
-	direction  model.Direction
-	rule, peer int // peer is -1 for a rule that is for every peer
-}
-
-func (x portion) on() *model.Rule { return &x.policy.Rules[x.direction][x.rule] }
-
-// to is the peer; nil for every peer.
-func (x portion) to() *model.Peer {
-	if x.peer < 0 {
-		return nil
-	}
-	return &x.on().Peers[x.peer]
-}
-
-func portionsOf(policy *model.Policy, d model.Direction) []portion {
-	if !policy.Isolates(d) {
-		return nil
-	}
-	var out []portion
-	for i := range policy.Rules[d] {
-		if policy.Rules[d][i].AllPeers() {
-			out = append(out, portion{policy, d, i, -1})
-		}
-		for j := range policy.Rules[d][i].Peers {
-			out = append(out, portion{policy, d, i, j})
-		}
-	}
-	return out
-}
-
-// mostPortions bounds the work, which grows with the square of them.
-const mostPortions = 256
-
 // surplus finds what of one policy adds nothing.
 type surplus struct {
 	view   *reach.View
 	policy *model.Policy
 	own    model.Selector // of the namespace, by its name
-	// policies are those of the namespace that have pods in common with the policy, sorted by name.
+	// policies are those of the namespace that have pods in common with the policy, sorted by name, less those taken away.
 	policies []*model.Policy
-	left     [2][]portion // of all policies, by direction: what has not been taken away
+	sides    [2]*side // by direction, of all policies
 }
 
 func newSurplus(p *rule.Pass, policy *model.Policy) *surplus {
@@ -65,15 +29,7 @@ func newSurplus(p *rule.Pass, policy *model.Policy) *surplus {
 		}
 	}
 	for _, d := range model.Directions {
-		for _, other := range s.policies {
-			s.left[d] = append(s.left[d], portionsOf(other, d)...)
-		}
-		if len(s.left[d]) > mostPortions {
-			s.left[d] = portionsOf(policy, d)
-		}
-		if len(s.left[d]) > mostPortions {
-			s.left[d] = nil
-		}
+		s.sides[d] = newSide(s.policies, policy, d, &s.own)
 	}
 	return s
 }
@@ -88,8 +44,8 @@ func (s *surplus) inCommon(other *model.Policy) bool {
 func (s *surplus) any() bool {
 	for _, d := range model.Directions {
 		among := s.among(s.policy, d)
-		for _, x := range among {
-			if x.policy == s.policy && len(s.holders(x, among)) > 0 {
+		for _, x := range s.sides[d].of(s.policy) {
+			if len(s.holders(x, among)) > 0 {
 				return true
 			}
 		}
@@ -98,11 +54,11 @@ func (s *surplus) any() bool {
 }
 
 // among is what may hold a portion of the policy: of other policies only if they isolate its pods, too.
-func (s *surplus) among(policy *model.Policy, d model.Direction) []portion {
+func (s *surplus) among(policy *model.Policy, d model.Direction) marks {
 	if s.isolatedWithout(policy) {
-		return s.left[d]
+		return everything
 	}
-	return slices.DeleteFunc(slices.Clone(s.left[d]), func(x portion) bool { return x.policy != policy })
+	return s.sides[d].marksOf(policy)
 }
 
 // sweep takes away what adds nothing to what is left, from the last policy to this one, and within each from its last peer. It
@@ -115,13 +71,14 @@ func (s *surplus) sweep() (gone []portion, whole bool) {
 		ruled, stays := false, false
 		gone = nil
 		for _, d := range model.Directions {
-			for _, x := range slices.Backward(portionsOf(policy, d)) {
-				ruled = true
-				if !slices.Contains(s.left[d], x) || len(s.holders(x, s.among(policy, d))) == 0 {
+			side, among := s.sides[d], s.among(policy, d)
+			ruled, stays = ruled || hasPortions(policy, d), stays || side.leavesOut(policy)
+			for _, x := range slices.Backward(side.of(policy)) {
+				if len(s.holders(x, among)) == 0 {
 					stays = true
 					continue
 				}
-				s.left[d] = slices.DeleteFunc(slices.Clone(s.left[d]), func(y portion) bool { return y == x })
+				side.left.clear(x.at)
 				gone = append(gone, x)
 			}
 		}
@@ -168,16 +125,17 @@ func selectsToo(other, policy *model.Policy, c *model.PodClass) bool {
 	return other.PodSelector.Matches(c.Labels)
 }
 
-// holders are those that together allow all that x allows, as few as are found; none if they do not.
-func (s *surplus) holders(x portion, among []portion) []portion {
+// holders are those of what is left that together allow all that x allows, as few as are found; none if they do not.
+func (s *surplus) holders(x portion, among marks) []portion {
 	var found []portion
-	for _, o := range among {
-		if o != x && s.touches(o, x) {
+	side := s.sides[x.direction]
+	for at := range side.near(x, among, &s.own) {
+		if o := side.all[at]; s.touches(o, x) {
 			found = append(found, o)
 		}
 	}
-	for _, one := range found {
-		if alone := []portion{one}; s.hold(x, alone) {
+	for i := range found {
+		if alone := found[i : i+1]; s.hold(x, alone) {
 			return alone
 		}
 	}
@@ -247,20 +205,27 @@ func (s *surplus) hold(x portion, by []portion) bool {
 }
 
 func holdOn(c *model.PodClass, x portion, by []portion) bool {
-	conns := make([]netset.Conns, 0, len(by))
+	var conns []netset.Conns
+	all := addrsOf(x, x)
 	needed, names := portsAt(x, c)
+	held := needed.IsEmpty()
 	for _, o := range by {
 		if !selectsToo(o.policy, x.policy, c) {
 			continue
 		}
 		ports, theirs := portsAt(o, c)
-		conns = append(conns, netset.ConnsOf(addrsOf(x, o), ports))
+		addrs := addrsOf(x, o)
+		whole := addrs.ContainsAll(all)
+		held = held || whole && ports.ContainsAll(needed)
+		if !held && len(by) > 1 {
+			conns = append(conns, netset.ConnsOf(addrs, ports))
+		}
 		names = slices.DeleteFunc(names, func(n model.PortSpec) bool {
 			same := func(m model.PortSpec) bool { return m.Name == n.Name && m.Protocol == n.Protocol }
-			return addrsOf(x, o).ContainsAll(addrsOf(x, x)) && (ports.ContainsAll(netset.AllOf(n.Protocol)) || slices.ContainsFunc(theirs, same))
+			return whole && (ports.ContainsAll(netset.AllOf(n.Protocol)) || slices.ContainsFunc(theirs, same))
 		})
 	}
-	return len(names) == 0 && netset.UnionConns(conns...).ContainsAll(netset.ConnsOf(addrsOf(x, x), needed))
+	return len(names) == 0 && (held || netset.UnionConns(conns...).ContainsAll(netset.ConnsOf(all, needed)))
 }
 
 // addrsOf is what of x the portion o covers, as addresses: exactly those of ipBlocks, and every address where o holds all of x.

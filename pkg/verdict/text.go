@@ -37,7 +37,7 @@ func (v *Verdict) Causes() []metav1.StatusCause {
 	denying := v.with(ActionDeny)
 	out := make([]metav1.StatusCause, len(denying))
 	for i := range denying {
-		d := &denying[i]
+		d := denying[i]
 		out[i] = metav1.StatusCause{Type: metav1.CauseType(d.Rule), Field: d.Path, Message: d.Advice()}
 	}
 	return out
@@ -99,6 +99,9 @@ func stopped(s string) string {
 // oneLine makes a text fit for a line of a message, for a header and for a log: valid UTF-8 without control characters,
 // line breaks and blanks at the ends.
 func oneLine(s string) string {
+	if isPlain(s) {
+		return strings.TrimSpace(s)
+	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
@@ -107,24 +110,34 @@ func oneLine(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD")))
 }
 
+// isPlain says whether the text has nothing but printable ASCII characters.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // where are the findings of which is is true.
-func (v *Verdict) where(is func(*Decided) bool) []Decided {
-	var out []Decided
+func (v *Verdict) where(is func(*Decided) bool) []*Decided {
+	var out []*Decided
 	for i := range v.Decided {
 		if is(&v.Decided[i]) {
-			out = append(out, v.Decided[i])
+			out = append(out, &v.Decided[i])
 		}
 	}
 	return out
 }
 
 // with are the findings with that action.
-func (v *Verdict) with(a Action) []Decided {
+func (v *Verdict) with(a Action) []*Decided {
 	return v.where(func(d *Decided) bool { return d.Action == a })
 }
 
 // ruleIDs are the rules of the findings, sorted, each once.
-func ruleIDs(ds []Decided) []string {
+func ruleIDs(ds []*Decided) []string {
 	out := make([]string, len(ds))
 	for i := range ds {
 		out[i] = ds[i].Rule
@@ -153,13 +166,8 @@ func (v *Verdict) Warnings() []string {
 	if v.Denied {
 		return nil
 	}
-	var out []string
-	for i := range v.Decided {
-		if text := v.Decided[i].Warning(); text != "" {
-			out = append(out, text)
-		}
-	}
-	return FitWarnings(out)
+	told := v.where((*Decided).warns)
+	return fit(len(told), func(i int) string { return told[i].Warning() })
 }
 
 // Warning is the finding as a warning of at most 256 characters; empty if it is not one to warn of. What is cut is cut
@@ -191,11 +199,17 @@ func (d *Decided) warns() bool {
 // FitWarnings makes warnings fit into what an API server passes on: each is cut to 256 characters, and those beyond 4,096 in
 // all are left out and counted.
 func FitWarnings(warnings []string) []string {
-	out := make([]string, len(warnings))
+	return fit(len(warnings), func(i int) string { return warnings[i] })
+}
+
+// fit is FitWarnings of n warnings, of which those beyond the limit are not even made.
+func fit(n int, warning func(int) string) []string {
+	out := make([]string, 0, n)
 	total := 0
-	for i, w := range warnings {
-		out[i] = cut(oneLine(w), warningSafe)
-		total += utf8.RuneCountInString(out[i])
+	for len(out) < n && total <= warningTotal {
+		text := cut(oneLine(warning(len(out))), warningSafe)
+		out = append(out, text)
+		total += utf8.RuneCountInString(text)
 	}
 	if total <= warningTotal {
 		return out
@@ -205,13 +219,13 @@ func FitWarnings(warnings []string) []string {
 		keep--
 		total -= utf8.RuneCountInString(out[keep])
 	}
-	return append(out[:keep], fmt.Sprintf("portcullis: and %d more", len(warnings)-keep))
+	return append(out[:keep], fmt.Sprintf("portcullis: and %d more", n-keep))
 }
 
 // cut shortens a text to so many characters, at a blank if there is one in its second half, and marks the cut by an
 // ellipsis.
 func cut(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
+	if len(s) <= most || utf8.RuneCountInString(s) <= most {
 		return s
 	}
 	runes := []rune(s)[:max(most-1, 0)]
@@ -239,7 +253,7 @@ func (v *Verdict) Decision() string {
 		return Denied
 	case v.Exempt != "" || len(v.with(ActionExempt)) > 0:
 		return Exempt
-	case slices.ContainsFunc(v.Decided, func(d Decided) bool { return d.warns() }):
+	case len(v.where((*Decided).warns)) > 0:
 		return Warned
 	}
 	return Allowed
@@ -258,10 +272,7 @@ func (v *Verdict) AuditAnnotations() map[string]string {
 		mode = ModeEnforce
 	}
 	out := map[string]string{"decision": v.Decision(), "level": v.Policy.Levels.Enforce.String(), "mode": string(mode)}
-	relevant := v.Decided
-	if v.Denied {
-		relevant = v.with(ActionDeny)
-	}
+	relevant := v.where(func(d *Decided) bool { return !v.Denied || d.Action == ActionDeny })
 	wouldDeny := v.where(func(d *Decided) bool { return d.WouldDeny })
 	for key, value := range map[string]string{
 		"rules": strings.Join(ruleIDs(relevant), ","), "would-deny": strings.Join(ruleIDs(wouldDeny), ","), "exempt": v.exemptText(),
