@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -43,14 +44,40 @@ func TestTheAuditWritesEventsAndReports(t *testing.T) {
 		return strings.Fields(s.kubectl("", "get", "reports.openreports.io", "-o", "name").out)
 	}
 	touched := 0
-	eventually(t, "the definitions are found, and there is a report", func(context.Context) bool {
+	touch := func() {
 		touched++
 		s.kubectl("", "annotate", "service", "kubernetes", "--namespace=default", "--overwrite", "e2e/touched="+strings.Repeat("x", touched%7))
+	}
+	eventually(t, "the definitions are found, and there is a report", func(context.Context) bool {
+		touch()
 		return len(named()) > 0
 	})
+	rules := s.kubectl("", "get", named()[0], "-o", "jsonpath={.results[*].policy}").out
 	report := s.kubectl("", "get", "reports.openreports.io", "-o", "jsonpath={.items[0].summary.fail}/{.items[0].scope.name}/{.items[0].metadata.ownerReferences[0].kind}/{.items[0].results[*].rule}").out
 	assert.True(t, strings.HasPrefix(report, "0/web/NetworkPolicy/") || strings.HasPrefix(report, "1/web/NetworkPolicy/"), report)
 	assert.Contains(t, report, "internet-ingress")
+
+	version := func() string {
+		return s.kubectl("", "get", named()[0], "-o", "jsonpath={.metadata.resourceVersion}").out
+	}
+	full := func(interval string) {
+		s.reconfigured("ratchet: true\naudit: {reports: true, interval: " + interval + "}")
+	} // all is judged anew
+	passes := func() int {
+		text, err := os.ReadFile(logFile())
+		require.NoError(t, err)
+		return strings.Count(string(text), "the audit has judged all of the cluster")
+	}
+	s.admitted("", []string{"patch", named()[0], "--type=merge", "-p", `{"summary":{"skip":77},"results":[]}`})
+	full("11m")
+	eventually(t, "an edited report is restored", func(context.Context) bool {
+		touch()
+		return s.kubectl("", "get", named()[0], "-o", "jsonpath={.summary.skip}/{.results[*].policy}").out == "0/"+rules
+	})
+	restored, before := version(), passes()
+	full("1s")
+	eventually(t, "all is judged again and again", func(context.Context) bool { return passes() > before+3 })
+	assert.Equal(t, restored, version(), "a report that stands as it was written is not written again")
 
 	s.admitted("", []string{"delete", "networkpolicy", "web"})
 	eventually(t, "the report is gone with the policy", func(context.Context) bool { return len(named()) == 0 })

@@ -1,7 +1,7 @@
 package publish_test
 
 import (
-	"io"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"testing"
@@ -12,6 +12,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
@@ -38,6 +39,8 @@ type scene struct {
 	clock     *clocktesting.FakeClock
 	publisher *publish.Publisher
 	results   audit.Results
+	reports   map[string]*unstructured.Unstructured // that stand, by namespace and name
+	pruned    string                                // a field that the definition of reports lacks
 }
 
 func begin(t *testing.T, configuration string) *scene {
@@ -49,16 +52,42 @@ func begin(t *testing.T, configuration string) *scene {
 			{Group: "openreports.io", Version: "v1alpha1", Resource: "clusterreports"}: "ClusterReportList",
 		}),
 	}
-	s.dynamic.PrependReactor("patch", "*", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, nil })
-	s.publisher = publish.New(publish.Options{
-		Client: s.client, Dynamic: s.dynamic, Clock: s.clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Instance: "one",
-	})
+	s.store()
+	s.publisher = s.replica("one")
 	c, err := config.Load([]byte(configuration), "guard.yaml", rules.Catalogue())
 	require.NoError(t, err)
 	store := model.NewStore()
 	store.SetPolicy(model.CompilePolicy(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u-1"}}, model.Authored{}))
 	s.results = audit.Results{Config: c, Snapshot: store.Snapshot(model.Facts{Live: true})}
 	return s
+}
+
+// store has reports kept, as a CustomResourceDefinition does.
+func (s *scene) store() {
+	s.reports = map[string]*unstructured.Unstructured{}
+	s.dynamic.PrependReactor("patch", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		o := &unstructured.Unstructured{}
+		require.NoError(s.t, json.Unmarshal(a.(clienttesting.PatchAction).GetPatch(), &o.Object))
+		unstructured.RemoveNestedField(o.Object, s.pruned)
+		s.reports[a.GetNamespace()+"/"+o.GetName()] = o
+		return true, o.DeepCopy(), nil
+	})
+	s.dynamic.PrependReactor("delete", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		delete(s.reports, a.GetNamespace()+"/"+a.(clienttesting.DeleteAction).GetName())
+		return true, nil, nil
+	})
+	s.dynamic.PrependReactor("list", "reports", func(clienttesting.Action) (bool, runtime.Object, error) {
+		list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "openreports.io/v1alpha1", "kind": "ReportList"}}
+		for _, o := range s.reports {
+			list.Items = append(list.Items, *o.DeepCopy())
+		}
+		return true, list, nil
+	})
+}
+
+// replica is a publisher of its own, as of a replica that takes over.
+func (s *scene) replica(name string) *publish.Publisher {
+	return publish.New(publish.Options{Client: s.client, Dynamic: s.dynamic, Clock: s.clock, Log: slog.New(slog.DiscardHandler), Instance: name})
 }
 
 // find sets what was found of shop/web, by rule and action.
@@ -118,7 +147,7 @@ func TestThereIsOneEventForEachViolationAndDay(t *testing.T) {
 func TestIfAnotherReplicaHasWrittenTheEventThenItIsNotWrittenAgain(t *testing.T) {
 	s := begin(t, "")
 	s.find("internet-ingress deny")
-	other := publish.New(publish.Options{Client: s.client, Dynamic: s.dynamic, Clock: s.clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Instance: "two"})
+	other := s.replica("two")
 	results := s.results
 	other.Publish(t.Context(), &results)
 	assert.Len(t, s.events(), 1)

@@ -2,12 +2,9 @@ package publish
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,10 +23,11 @@ import (
 const (
 	source     = "portcullis"
 	managedBy  = "app.kubernetes.io/managed-by"
-	digestKey  = "portcullis.dev/digest"
 	namePrefix = "portcullis-" // of every report that is written here
 	// clusterReport is the name of the report about the cluster as a whole.
 	clusterReport = namePrefix + "cluster"
+	// timestamp is the field of a result that tells when it was found first.
+	timestamp = "timestamp"
 )
 
 // api is one of the two APIs that policy reports may have.
@@ -51,14 +49,14 @@ var apis = [...]api{
 type reports struct {
 	api    *api // nil while none is known to be served
 	looked time.Time
-	// digests are of what is written, by place.
-	digests map[place]string
+	// digests are of what stands, by place.
+	digests map[place]digests
 }
 
 // place is where a report is: the namespace is empty for one about the cluster, or about a Namespace.
 type place struct{ namespace, name string }
 
-func newReports() reports { return reports{digests: map[place]string{}} }
+func newReports() reports { return reports{digests: map[place]digests{}} }
 
 // again is how often it is asked whether reports are served.
 const again = 15 * time.Second
@@ -70,8 +68,7 @@ func (p *Publisher) writeReports(ctx context.Context, r *audit.Results) {
 		return
 	}
 	if r.Full {
-		// Reports that somebody has deleted meanwhile are written again.
-		p.reports.digests = map[place]string{}
+		// Reports that somebody has deleted or edited meanwhile are written again.
 		if err := p.readReports(ctx); err != nil {
 			p.failed(ctx, "policy reports", err)
 			return
@@ -80,17 +77,18 @@ func (p *Publisher) writeReports(ctx context.Context, r *audit.Results) {
 	want := p.wanted(r)
 	for _, at := range slices.SortedFunc(maps.Keys(want), func(a, b place) int { return compare(a, b) }) {
 		object := want[at]
-		digest := object.GetAnnotations()[digestKey]
-		if p.reports.digests[at] == digest {
+		digest := digestsOf(object)
+		if p.reports.digests[at].findings == digest.findings {
 			continue
 		}
 		data, err := json.Marshal(object)
 		if err == nil {
 			force := true
-			_, err = p.resource(at).Patch(ctx, at.name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: controller, Force: &force})
+			object, err = p.resource(at).Patch(ctx, at.name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: controller, Force: &force})
 		}
 		switch {
 		case err == nil:
+			digest.stored = digestsOf(object).stored
 			p.reports.digests[at] = digest
 		case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		case apierrors.IsNotFound(err): // the namespace is gone, or reports are served no more
@@ -161,30 +159,6 @@ func (p *Publisher) served(ctx context.Context, a *api) bool {
 	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == a.reports })
 }
 
-// readReports finds the reports that this or another process has written before.
-func (p *Publisher) readReports(ctx context.Context) error {
-	for _, resource := range []string{p.reports.api.reports, p.reports.api.cluster} {
-		options := metav1.ListOptions{LabelSelector: managedBy + "=" + source, Limit: 500}
-		for {
-			list, err := p.options.Dynamic.Resource(p.reports.api.group.WithResource(resource)).List(ctx, options)
-			if err != nil {
-				return err
-			}
-			for i := range list.Items {
-				o := &list.Items[i]
-				if !strings.HasPrefix(o.GetName(), namePrefix) {
-					continue
-				}
-				p.reports.digests[place{o.GetNamespace(), o.GetName()}] = o.GetAnnotations()[digestKey]
-			}
-			if options.Continue = list.GetContinue(); options.Continue == "" {
-				break
-			}
-		}
-	}
-	return nil
-}
-
 func (p *Publisher) resource(at place) dynamic.ResourceInterface {
 	if at.namespace == "" {
 		return p.options.Dynamic.Resource(p.reports.api.group.WithResource(p.reports.api.cluster))
@@ -218,7 +192,6 @@ func (p *Publisher) report(at place, about *corev1.ObjectReference, items []*aud
 	a := p.reports.api
 	summary := map[string]any{"pass": int64(0), "fail": int64(0), "warn": int64(0), "error": int64(0), "skip": int64(0)}
 	var results []any
-	var first []time.Time
 	count := map[string]int{}
 	for _, item := range items {
 		result := resultOf(item)
@@ -226,11 +199,11 @@ func (p *Publisher) report(at place, about *corev1.ObjectReference, items []*aud
 		if count[item.Rule]++; count[item.Rule] > mostOfRule {
 			continue
 		}
-		first = append(first, item.FirstSeen)
 		results = append(results, map[string]any{
 			"source": source, "policy": item.Rule, "rule": item.Rule, "category": "NetworkPolicy", "severity": item.Severity.String(), "result": result,
 			"message":    cut(item.Advice(), 4096),
 			"properties": map[string]any{"level": item.Level.String(), "action": string(item.Action), "field": item.Path},
+			timestamp:    map[string]any{"seconds": item.FirstSeen.Unix(), "nanos": int64(0)},
 		})
 	}
 	body := map[string]any{"summary": summary, "results": results}
@@ -256,14 +229,6 @@ func (p *Publisher) report(at place, about *corev1.ObjectReference, items []*aud
 			"apiVersion": about.APIVersion, "kind": about.Kind, "name": about.Name, "uid": string(about.UID),
 		}}
 	}
-	// Maps are marshalled with their keys sorted, so that equal reports have equal digests; marshalling these cannot fail. When
-	// something was found first is left out: another replica that takes over does not know.
-	text, _ := json.Marshal(body)
-	sum := sha256.Sum256(text)
-	for i, seen := range first {
-		results[i].(map[string]any)["timestamp"] = map[string]any{"seconds": seen.Unix(), "nanos": int64(0)}
-	}
-	metadata["annotations"] = map[string]any{digestKey: hex.EncodeToString(sum[:16])}
 	body["apiVersion"], body["kind"], body["metadata"] = a.group.String(), kind, metadata
 	return &unstructured.Unstructured{Object: body}
 }
