@@ -52,6 +52,8 @@ type Results struct {
 	Items []Item
 	// Full is whether everything was judged, and not only what has changed.
 	Full bool
+	// FullPasses is how many full passes there were, this one included. Who does not see all results learns by it that there was one.
+	FullPasses int
 
 	Snapshot *model.Snapshot
 	Config   *config.Config
@@ -91,6 +93,8 @@ type Auditor struct {
 	cluster  []Item
 	full     time.Time // when the last full pass ended
 	fullTook time.Duration
+	// fullPasses counts them, for as long as there is the auditor.
+	fullPasses int
 }
 
 // space is what was found in one namespace.
@@ -213,9 +217,10 @@ func (a *Auditor) pass(ctx context.Context, full bool) {
 	finished := a.options.Clock.Now()
 	if full {
 		a.full, a.fullTook = finished, finished.Sub(started)
+		a.fullPasses++
 		a.options.Log.Info("the audit has judged all of the cluster", "namespaces", len(spaces), "took", a.fullTook.String())
 	}
-	results := &Results{Finished: finished, Took: a.fullTook, Full: full, Scope: report.ScopeOf(s), Items: a.gather(), Snapshot: s, Config: c}
+	results := &Results{Finished: finished, Took: a.fullTook, Full: full, FullPasses: a.fullPasses, Scope: report.ScopeOf(s), Items: a.gather(), Snapshot: s, Config: c}
 	a.results.Store(results)
 	if a.options.Publish != nil {
 		a.options.Publish(ctx, results)

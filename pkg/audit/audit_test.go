@@ -148,11 +148,13 @@ func TestIfAServiceStopsBeingALoadBalancerThenThePolicyIsAViolation(t *testing.T
 	s := begin(t, "", web, policy(""), balanced, elsewhere)
 	first := s.next(0)
 	assert.True(t, first.Full)
+	assert.Equal(t, 1, first.FullPasses)
 	assert.NotContains(t, found(first, "shop/web"), "internet-ingress")
 
 	s.apply(internal)
 	second := s.next(5 * time.Second)
 	assert.False(t, second.Full, "only the namespace that has changed is judged")
+	assert.Equal(t, 1, second.FullPasses)
 	assert.Equal(t, verdict.ActionDeny, found(second, "shop/web")["internet-ingress"])
 	assert.Equal(t, second, s.auditor.Results())
 
@@ -167,6 +169,7 @@ func TestAnItemRemembersWhenItWasFoundFirst(t *testing.T) {
 	require.NotEmpty(t, first.Items)
 	again := s.next(2 * time.Hour)
 	assert.True(t, again.Full)
+	assert.Equal(t, 2, again.FullPasses)
 	require.Len(t, again.Items, len(first.Items))
 	for i := range first.Items {
 		assert.Equal(t, first.Items[i].FirstSeen, again.Items[i].FirstSeen)

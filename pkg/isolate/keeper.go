@@ -1,7 +1,6 @@
 package isolate
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,14 +29,19 @@ type Keeper struct {
 	Log    *slog.Logger
 
 	told map[string]bool
-	// failed are the namespaces in which something failed the last time. They come last.
-	failed map[string]bool
+	// refused are the namespaces in which the API server has refused something, as they were then, by config in round.
+	refused map[string]*model.Namespace
+	config  *config.Config
+	round   int
 }
 
 // Keep brings the namespaces of the snapshot into the state that is asked for. While mode is audit it says what it would do, and
-// does nothing. What fails is tried again the next time; until then nothing more is done in the namespace, so that no egress is
-// closed before the way to DNS is open, nor that closed while egress is.
-func (k *Keeper) Keep(ctx context.Context, s *model.Snapshot, c *config.Config) {
+// does nothing.
+//
+// What fails is tried again the next time; what the API server refuses, only when the namespace or the configuration is another, or with
+// another round. Until then nothing more is done in the namespace, so that no egress is closed before the way to DNS is open, nor
+// that closed while egress is.
+func (k *Keeper) Keep(ctx context.Context, s *model.Snapshot, c *config.Config, round int) {
 	plan, err := Plan(s, c)
 	if err != nil {
 		k.once("plan", func() { k.Log.Error("namespaces cannot be isolated", "error", err.Error()) })
@@ -47,30 +51,29 @@ func (k *Keeper) Keep(ctx context.Context, s *model.Snapshot, c *config.Config) 
 		k.rehearse(plan)
 		return
 	}
-	slices.SortStableFunc(plan, func(a, b Action) int { return cmp.Compare(rank(k.failed[a.Namespace]), rank(k.failed[b.Namespace])) })
+	if k.refused == nil || k.config != c || k.round != round {
+		k.refused, k.config, k.round = map[string]*model.Namespace{}, c, round
+	}
 	failed := map[string]bool{}
 	for i := range plan {
 		a := &plan[i]
-		if failed[a.Namespace] {
+		ns := s.Namespace(a.Namespace)
+		if failed[a.Namespace] || k.refused[a.Namespace] == ns {
 			continue
 		}
 		err := k.do(ctx, a)
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
-			failed[a.Namespace] = true
-			k.failure(a, err)
+		if err == nil {
+			continue
 		}
+		failed[a.Namespace] = true
+		if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+			k.refused[a.Namespace] = ns
+		}
+		k.failure(a, err)
 	}
-	k.failed = failed
-}
-
-func rank(last bool) int {
-	if last {
-		return 1
-	}
-	return 0
 }
 
 // rehearse says what would be done.

@@ -35,6 +35,8 @@ type cluster struct {
 	refused string // a policy that may not be written
 	before  func() // called before anything is deleted
 	done    []string
+	round   int
+	tries   int // to write something that is refused
 	log     bytes.Buffer
 	keeper  isolate.Keeper
 }
@@ -83,6 +85,7 @@ func (c *cluster) putText(text string) {
 func (p policies) Patch(_ context.Context, name string, _ types.PatchType, data []byte, o metav1.PatchOptions, _ ...string) (*netv1.NetworkPolicy, error) {
 	key := p.namespace + "/" + name
 	if key == p.refused {
+		p.tries++
 		return nil, apierrors.NewForbidden(resource, name, nil)
 	}
 	np := &netv1.NetworkPolicy{}
@@ -135,11 +138,12 @@ func (c *cluster) guard(configuration string) *config.Config {
 	return guard
 }
 
-// keep has the keeper look at the cluster, and yields what it has done.
+// keep has the keeper look at the cluster after a full pass, and yields what it has done.
 func (c *cluster) keep(namespaces string) []string {
 	c.done = nil
+	c.round++
 	guard := c.guard("")
-	c.keeper.Keep(c.t.Context(), c.snapshot(namespaces, guard), guard)
+	c.keeper.Keep(c.t.Context(), c.snapshot(namespaces, guard), guard, c.round)
 	return c.done
 }
 
@@ -159,12 +163,23 @@ func TestIfSomethingCannotBeDoneThenNoPodIsCutOffFromDNS(t *testing.T) {
 	assert.Equal(t, []string{"remove " + deny, "remove " + dns}, c.keep(namespace("a", "")+namespace("b", "all")))
 }
 
-func TestWhereItHasFailedItIsTriedAgainAfterAllElse(t *testing.T) {
+func TestWhatIsRefusedIsTriedAgainWhenSomethingIsAnother(t *testing.T) {
 	c := newCluster(t)
 	c.refused = "a/portcullis-default-deny"
-	c.keep(namespace("a", "ingress"))
-	c.refused = ""
-	assert.Equal(t, []string{"write b/portcullis-default-deny", "write a/portcullis-default-deny"}, c.keep(namespace("a", "ingress")+namespace("b", "ingress")))
+	guard, result := c.guard(""), namespace("a", "ingress")
+	before, after := c.snapshot(result, guard), c.snapshot(result, guard)
+	tried := func(s *model.Snapshot, guard *config.Config, round int) bool {
+		c.tries = 0
+		c.keeper.Keep(t.Context(), s, guard, round)
+		return c.tries > 0
+	}
+	assert.True(t, tried(before, guard, 1))
+	assert.False(t, tried(before, guard, 1), "nothing is another")
+	assert.True(t, tried(after, guard, 1), "the namespace is another")
+	assert.False(t, tried(after, guard, 1))
+	assert.True(t, tried(after, guard, 2), "it is another full pass")
+	assert.False(t, tried(after, guard, 2))
+	assert.True(t, tried(after, c.guard(""), 2), "the configuration is another")
 }
 
 func TestOnlyWhatPortcullisHasWrittenIsRemoved(t *testing.T) {
@@ -199,7 +214,7 @@ func TestIfTheWatchHasNotToldOfAnotherPolicyInItsPlaceThenThatStays(t *testing.T
 	delete(c.stored, "shop/portcullis-default-deny")
 	c.put(own, isolate.FieldManager) // with everything that is to prove whose it is, but another UID
 	c.done = nil
-	c.keeper.Keep(t.Context(), behind, guard)
+	c.keeper.Keep(t.Context(), behind, guard, 2)
 	assert.Empty(t, c.done)
 }
 
@@ -270,7 +285,7 @@ func TestInAuditModeItIsOnlySaidWhatWouldBeDone(t *testing.T) {
 	guard := c.guard("mode: audit")
 	c.putText(deny("b", ours, right))
 	for range 2 {
-		c.keeper.Keep(t.Context(), c.snapshot(namespace("a", "ingress")+namespace("b", ""), guard), guard)
+		c.keeper.Keep(t.Context(), c.snapshot(namespace("a", "ingress")+namespace("b", ""), guard), guard, 1)
 	}
 	assert.Empty(t, c.done)
 	assert.Equal(t, 2, strings.Count(c.log.String(), "\n"), c.log.String())

@@ -111,7 +111,7 @@ func (s *server) followers() []func(context.Context, *audit.Results) {
 	publisher, keeper := s.writer.publisher(s.log), s.writer.keeper(s.log)
 	return []func(context.Context, *audit.Results){
 		publisher.Publish,
-		func(ctx context.Context, r *audit.Results) { keeper.Keep(ctx, r.Snapshot, r.Config) },
+		func(ctx context.Context, r *audit.Results) { keeper.Keep(ctx, r.Snapshot, r.Config, r.FullPasses) },
 	}
 }
 

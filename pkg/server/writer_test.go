@@ -94,7 +94,7 @@ func TestADefaultDenyIsWrittenBeforeTheEventsThatWait(t *testing.T) {
 	case <-ctx.Done():
 		require.NoError(t, ctx.Err())
 	}
-	keeper.Keep(ctx, results.Snapshot, c)
+	keeper.Keep(ctx, results.Snapshot, c, 1)
 	close(lifted)
 	<-published
 	close(requests)

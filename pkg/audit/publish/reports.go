@@ -51,6 +51,8 @@ type reports struct {
 	looked time.Time
 	// digests are of what stands, by place.
 	digests map[place]digests
+	// fullPasses is audit.Results.FullPasses when digests were last compared with what stands.
+	fullPasses int
 }
 
 // place is where a report is: the namespace is empty for one about the cluster, or about a Namespace.
@@ -67,12 +69,13 @@ func (p *Publisher) writeReports(ctx context.Context, r *audit.Results) {
 	if p.reports.api == nil && !p.findAPI(ctx) {
 		return
 	}
-	if r.Full {
+	if p.reports.fullPasses != r.FullPasses {
 		// Reports that somebody has deleted or edited meanwhile are written again.
 		if err := p.readReports(ctx); err != nil {
 			p.failed(ctx, "policy reports", err)
 			return
 		}
+		p.reports.fullPasses = r.FullPasses
 	}
 	want := p.wanted(r)
 	for _, at := range slices.SortedFunc(maps.Keys(want), func(a, b place) int { return compare(a, b) }) {

@@ -16,10 +16,9 @@ const (
 
 // full has the same findings found by a pass over everything.
 func (s *scene) full() []string {
-	s.results.Full = true
+	s.results.FullPasses++
 	results := s.results
 	s.publisher.Publish(s.t.Context(), &results)
-	s.results.Full = false
 	return s.writes()
 }
 
@@ -97,4 +96,17 @@ func TestAnotherReplicaThatTakesOverRestoresWhatWasEditedBefore(t *testing.T) {
 	s.publisher = s.replica("two")
 	assert.Equal(t, []string{written}, s.full())
 	assert.Empty(t, s.full())
+}
+
+func TestIfAFullPassIsNotSeenThenThePassAfterItRestoresAReport(t *testing.T) {
+	s := begin(t, "audit: {reports: true}")
+	s.serve()
+	s.find("internet-ingress deny")
+	s.writes()
+	s.set(int64(0), "summary", "fail")
+	s.find("internet-ingress deny")
+	assert.Empty(t, s.writes(), "a pass over what has changed does not read all reports")
+	s.results.FullPasses++ // of which nobody was told, as the publisher was busy
+	s.find("internet-ingress deny")
+	assert.Equal(t, []string{written}, s.writes())
 }
