@@ -63,11 +63,7 @@ func TestTheAuditWritesEventsAndReports(t *testing.T) {
 	full := func(interval string) {
 		s.reconfigured("ratchet: true\naudit: {reports: true, interval: " + interval + "}")
 	} // all is judged anew
-	passes := func() int {
-		text, err := os.ReadFile(logFile())
-		require.NoError(t, err)
-		return strings.Count(string(text), "the audit has judged all of the cluster")
-	}
+	passes := func() int { return strings.Count(wholeLog(t), "the audit has judged all of the cluster") }
 	s.admitted("", []string{"patch", named()[0], "--type=merge", "-p", `{"summary":{"skip":77},"results":[]}`})
 	full("11m")
 	eventually(t, "an edited report is restored", func(context.Context) bool {
@@ -138,4 +134,29 @@ func TestADefaultDenyHasTheLabelsThatARuleDemands(t *testing.T) {
 	assert.Empty(t, owner())
 	s.reconfigured(rule + "mutations: {copyNamespaceLabels: [owner]}")
 	eventually(t, "it has the label of the Namespace", func(context.Context) bool { return owner() == "payments" })
+}
+
+func TestWhereRestrictedIsEnforcedTheLastPoliciesThatIsolateStay(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "portcullis.dev/enforce", "restricted", "portcullis.dev/isolate", "all")
+	s.pod("api", 9090)
+	names := func() string {
+		return s.kubectl("", "get", "networkpolicies", "-o", "jsonpath={.items[*].metadata.name}").out
+	}
+	const both = "portcullis-allow-dns portcullis-default-deny"
+	eventually(t, "both are made", func(context.Context) bool { return names() == both })
+	s.admitted("", []string{"label", "namespace", "$NS", "portcullis.dev/isolate-"})
+	eventually(t, "the log says why they are not removed", func(context.Context) bool {
+		return strings.Contains(wholeLog(t), s.fill(`"the policy cannot be removed","namespace":"$NS"`))
+	})
+	assert.Equal(t, both, names())
+	s.admitted("", []string{"label", "namespace", "$NS", "--overwrite", "portcullis.dev/enforce=baseline"})
+	eventually(t, "with the level they go", func(context.Context) bool { return names() == "" })
+}
+
+func wholeLog(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(logFile())
+	require.NoError(t, err)
+	return string(text)
 }
