@@ -96,3 +96,29 @@ func TestWhatIfSaysWhichNamespacesCouldEnforceALevel(t *testing.T) {
 	assert.Contains(t, again.out, "1 namespace; 1 already enforces restricted.")
 	assert.NotContains(t, again.out, "kubectl label")
 }
+
+// TestWhatIsFoundOfTheClusterIsToldOfTheCluster runs alone, as the DaemonSet is for the whole cluster.
+func TestWhatIsFoundOfTheClusterIsToldOfTheCluster(t *testing.T) {
+	s := newScene(t)
+	s.admitted(policy("deny", "web", "  policyTypes: [Ingress]"), apply)
+	const agent = `apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: kube-flannel-ds, namespace: kube-system}
+spec:
+  selector: {matchLabels: {app: flannel}}
+  template:
+    metadata: {labels: {app: flannel}}
+    spec: {hostNetwork: true, containers: [{name: agent, image: registry.invalid/agent}]}`
+	system := s.as(s.user)
+	system.namespace = "kube-system"
+	system.admitted(agent, apply)
+	t.Cleanup(func() { system.admitted(agent, []string{"delete", "-f", "-"}) })
+	for format, want := range map[string]string{
+		"text": "the cluster\n", "github": "title=cni-not-enforcing in the cluster::", "junit": `name="the cluster"`, "html": "<b>the cluster</b>", "json": `"kind": "Cluster"`,
+	} {
+		out := s.portcullis("", "audit", "-o", format).out
+		assert.Contains(t, out, "cni-not-enforcing", format)
+		assert.Contains(t, out, want, format)
+		assert.NotContains(t, out, "Cluster cluster", format)
+	}
+}
