@@ -262,3 +262,43 @@ func strangersAreRefused(t *testing.T) {
 	_, err = connection.Read(make([]byte, 1))
 	assert.ErrorContains(t, err, "certificate required")
 }
+
+// TestFromASelfSignedCertificateToOneOfYourOwnAndBack does what docs/certificates.md says.
+func TestFromASelfSignedCertificateToOneOfYourOwnAndBack(t *testing.T) {
+	l := startLoad(t)
+	makeNamespace(t)
+	install(t, l)
+	before := served(t, nil)
+	upgrade := func(args ...string) {
+		helm(t, append([]string{"upgrade", "portcullis", chart(), "--reset-then-reuse-values", "--wait"}, args...)...)
+	}
+	authority, err := rotation.NewAuthority(time.Now(), 48*time.Hour)
+	require.NoError(t, err)
+	own := newPair(t, authority)
+	own.mount(t)
+	ca, err := os.ReadFile(own.file("ca.crt"))
+	require.NoError(t, err)
+	both := own.file("both.crt")
+	require.NoError(t, os.WriteFile(both, append(bundle(within(t)), ca...), 0o600))
+	upgrade("--set", "certificates.source=files", "--set", "certificates.secretName=serving", "--set-file", "webhooks.caBundle="+both, "--force-conflicts")
+	l.flowed(t, "it goes over")
+	before = served(t, before)
+	upgrade("--set-file", "webhooks.caBundle="+own.file("ca.crt"))
+	l.flowed(t, "it has gone over")
+	l.asked(t)
+
+	upgrade("--set", "certificates.source=self-signed", "--set", "webhooks.caBundle=", "--set", "webhooks.networkPolicies.failurePolicy=Ignore")
+	kubectl(t, "wait", "--for=jsonpath={.webhooks[0].clientConfig.caBundle}", "validatingwebhookconfiguration", "portcullis")
+	l.flowed(t, "it goes back")
+	served(t, before)
+	upgrade("--set", "webhooks.networkPolicies.failurePolicy=Fail")
+	l.flowed(t, "it has gone back")
+	l.asked(t)
+
+	helm(t, "uninstall", "portcullis", "--wait")
+	l.flowed(t, "it is uninstalled")
+	l.stop()
+	kubectl(t, "delete", "namespace", namespace)
+	nothingIsLeft(t)
+	t.Logf("%d writes, none refused", l.written.Load())
+}
