@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"context"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"io"
@@ -65,8 +66,8 @@ func read(t *testing.T, file string, into any) {
 	require.NoError(t, json.Unmarshal(text, into))
 }
 
-// build builds the image on no base, by hack/image, with a storage of its own.
-func build(t *testing.T) *built {
+// build builds the image for the architecture on no base, by hack/image, with a storage of its own.
+func build(t *testing.T, architecture string) *built {
 	t.Helper()
 	if _, err := exec.LookPath("buildah"); err != nil {
 		t.Skip("there is no buildah: apt-get install buildah, and run this test again")
@@ -80,7 +81,7 @@ func build(t *testing.T) *built {
 	storage := []string{"--storage-driver", "vfs", "--root", filepath.Join(dir, "storage"), "--runroot", filepath.Join(dir, "run")}
 	const name = "localhost/portcullis:test"
 	command := exec.Command(filepath.Join(root, "hack", "image"), name)
-	command.Env = append(os.Environ(), "BASE=scratch", "BINARY=bin/portcullis-image", "DOCKER_HOST=unix:///nonexistent", "BUILDAH_ISOLATION=chroot", "BUILDAH_FLAGS="+strings.Join(storage, " "))
+	command.Env = append(os.Environ(), "BASE=scratch", "BINARY=bin/portcullis-image-"+architecture, "PLATFORM=linux/"+architecture, "DOCKER_HOST=unix:///nonexistent", "BUILDAH_ISOLATION=chroot", "BUILDAH_FLAGS="+strings.Join(storage, " "))
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	b := &built{dir: filepath.Join(dir, "oci")}
@@ -126,7 +127,7 @@ func (b *built) extract(t *testing.T, dir string) []string {
 }
 
 func TestTheImageIsTheProgramAloneAndRunsWithoutRights(t *testing.T) {
-	image := build(t)
+	image := build(t, runtime.GOARCH)
 	assert.Equal(t, "linux", image.config.OS)
 	assert.Equal(t, runtime.GOARCH, image.config.Architecture)
 	assert.Equal(t, "65532:65532", image.config.Config.User)
@@ -171,9 +172,42 @@ func TestTheImageIsTheProgramAloneAndRunsWithoutRights(t *testing.T) {
 }
 
 func TestTheSameCommitYieldsTheSameImage(t *testing.T) {
-	first, second := build(t), build(t)
+	first, second := build(t, runtime.GOARCH), build(t, runtime.GOARCH)
 	assert.Equal(t, first.Layers, second.Layers)
 	assert.Equal(t, first.Config, second.Config)
+}
+
+// TestTheImageForAnotherArchitectureRunsThere has qemu run the program of the image.
+func TestTheImageForAnotherArchitectureRunsThere(t *testing.T) {
+	qemu, err := exec.LookPath("qemu-aarch64-static")
+	if err != nil || runtime.GOARCH == "arm64" {
+		t.Skip("there is no qemu for arm64, or it is not another architecture: apt-get install qemu-user-static on amd64, and run this test again")
+	}
+	image := build(t, "arm64")
+	assert.Equal(t, "linux", image.config.OS)
+	assert.Equal(t, "arm64", image.config.Architecture)
+	root := t.TempDir()
+	assert.Equal(t, []string{"portcullis"}, image.extract(t, root))
+	program, err := elf.Open(filepath.Join(root, "portcullis"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, program.Close()) }()
+	assert.Equal(t, elf.EM_AARCH64, program.Machine)
+	run := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(t.Context(), qemu, append([]string{filepath.Join(root, "portcullis")}, args...)...).CombinedOutput()
+		return string(out), err
+	}
+	out, err := run("version")
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "portcullis")
+	manifests := filepath.Join(t.TempDir(), "open.yaml")
+	require.NoError(t, os.WriteFile(manifests, []byte(`apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]}
+`), 0o600))
+	out, err = run("check", manifests)
+	require.Error(t, err, "there is something to refuse")
+	assert.Contains(t, out, "internet-ingress")
 }
 
 // tree are the files below a folder, with when they were changed.
