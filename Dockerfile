@@ -3,6 +3,8 @@
 #   docker build .                                        compiles in a container
 #   make image                                            compiles outside, and takes bin/portcullis: --target runtime
 #   docker buildx build --platform linux/amd64,linux/arm64 .
+#
+# buildah 1.28 does not know BUILDPLATFORM: with --platform, it needs --build-arg BUILDPLATFORM=linux/amd64, or what it runs on, too.
 ARG BASE=gcr.io/distroless/static:nonroot
 ARG GOLANG=golang:1.26
 
