@@ -22,6 +22,7 @@ test: control-plane ## run all tests: unit, property, fixtures, and end to end a
 	go test -C test/controlplane/build .
 	go test -C test/cyclonus .
 	hack/browser go test -C test/browser .
+	@hack/left-out
 
 run: ## answer reviews by the state that examples/cluster describes, on 127.0.0.1:9443
 	@echo 'Try, in another terminal:'
