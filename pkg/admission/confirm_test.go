@@ -15,6 +15,7 @@ import (
 
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/mutate"
 	"github.com/portcullis-dev/portcullis/pkg/verdict"
 )
 
@@ -82,6 +83,19 @@ func TestIfNothingIsDeniedThenNothingIsReadAgain(t *testing.T) {
 		assert.True(t, f.review("/validate", request(t, admissionv1.Create, np, nil)).Allowed)
 	}
 	assert.Empty(t, *asked)
+}
+
+func TestIfTheNamespaceIsNotKnownYetThenItsOwnLabelsDecide(t *testing.T) {
+	f := newFixture(t)
+	require.NoError(t, f.store.Delete("Namespace", "", "shop"))
+	f.lagging(func(s *model.Store) {
+		s.SetNamespace(model.NewNamespaceMeta(space("shop", map[string]string{model.LabelEnforce: "restricted", "team": "red"})))
+	})
+	assert.False(t, f.review("/validate", request(t, admissionv1.Create, policy("all-ports", violation), nil)).Allowed)
+
+	f.config.Mutations = mutate.Config{CopyNamespaceLabels: []string{"team"}}
+	got := f.review("/mutate", request(t, admissionv1.Create, policy(), nil))
+	assert.JSONEq(t, `[{"op": "add", "path": "/metadata/labels", "value": {"team": "red"}}]`, string(got.Patch))
 }
 
 func TestIfTheNamespaceCannotBeReadAgainThenTheDenialStands(t *testing.T) {

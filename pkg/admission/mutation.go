@@ -19,7 +19,7 @@ import (
 const ruleDNSBlocked = "dns-blocked"
 
 // mutate answers what is sent to MutatePath. The old object is read only where it matters.
-func (h *Handler) mutate(_ context.Context, body []byte) (*outcome, error) {
+func (h *Handler) mutate(ctx context.Context, body []byte) (*outcome, error) {
 	r, err := decodeAny[*draft, jsontext.Value](body)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (h *Handler) mutate(_ context.Context, body []byte) (*outcome, error) {
 	case r.Operation != create && r.Operation != update:
 		return o, refuse("request.operation is %q: only CREATE, UPDATE and DELETE are judged", clip(r.Operation))
 	case k == policyKind:
-		result, err = h.mutatePolicy(r)
+		result, err = h.mutatePolicy(ctx, r)
 	default:
 		result, err = h.mutateNamespace(r)
 	}
@@ -60,7 +60,7 @@ func (h *Handler) mutateNamespace(r *request[*draft, jsontext.Value]) (mutate.Re
 	return mutate.Namespace(h.guard().Mutations, meta.Name, &meta), nil
 }
 
-func (h *Handler) mutatePolicy(r *request[*draft, jsontext.Value]) (mutate.Result, error) {
+func (h *Handler) mutatePolicy(ctx context.Context, r *request[*draft, jsontext.Value]) (mutate.Result, error) {
 	o := r.Object.object()
 	if err := o.check("object", policyKind); err != nil {
 		return mutate.Result{}, err
@@ -81,6 +81,7 @@ func (h *Handler) mutatePolicy(r *request[*draft, jsontext.Value]) (mutate.Resul
 		if m.snapshot, synced = h.options.State(); !synced {
 			return mutate.Result{}, errNotReady
 		}
+		m.snapshot = h.known(ctx, r.Namespace, m.snapshot)
 		in.NamespaceLabels = m.snapshot.NamespaceOrImplied(r.Namespace).Meta.Labels
 	}
 	result, err := mutate.Policy(g.Mutations, in)

@@ -32,6 +32,7 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 	if !synced {
 		return unsynced(exempt, o, a)
 	}
+	snapshot = h.known(ctx, r.Namespace, snapshot)
 	if snapshot.NamespaceOrImplied(r.Namespace).Meta.Terminating {
 		o.decision = metrics.Skipped
 		return nil
@@ -82,9 +83,10 @@ const confirmTime = 2 * time.Second
 // folder writes the Service or the policy that allows DNS just before the policy that is judged: so no denial is given before the
 // namespace has been read again. Where it cannot be, the verdict stands.
 //
-// The opposite, a policy that is admitted because what forbids it is not seen yet, is not asked for: reading the namespace
-// again for every write would cost the API server more than the writes do. Two writes that only together violate a rule can
-// always cross each other, as no admission webhook sees both; what stands then is a finding of the next pass over the cluster.
+// The opposite, a policy that is admitted because what forbids it is not seen yet, is asked for only where the namespace itself is not
+// seen yet (known): reading the namespace again for every write would cost the API server more than the writes do. Two writes that only
+// together violate a rule can always cross each other, as no admission webhook sees both; what stands then is a finding of the next pass
+// over the cluster.
 func (h *Handler) confirmed(ctx context.Context, namespace string, snapshot *model.Snapshot) *model.Snapshot {
 	if h.options.Confirm == nil {
 		return snapshot
@@ -101,6 +103,15 @@ func (h *Handler) confirmed(ctx context.Context, namespace string, snapshot *mod
 		return snapshot
 	}
 	return newer
+}
+
+// known is the state, read again if it lacks the namespace, which has just been made then: its labels say how its first policies are
+// judged.
+func (h *Handler) known(ctx context.Context, namespace string, snapshot *model.Snapshot) *model.Snapshot {
+	if snapshot.NamespaceOrImplied(namespace).Meta.Described {
+		return snapshot
+	}
+	return h.confirmed(ctx, namespace, snapshot)
 }
 
 // unsynced answers while the state of the cluster is not known: what is exempt need not wait for it.
