@@ -75,7 +75,7 @@ func (h *Handler) record(webhook string, o *outcome, took time.Duration) {
 		return
 	}
 	for _, d := range o.denials {
-		h.options.Recorder.Denial(metrics.Denial{Rule: d.first.Rule, Namespace: namespaceOf(d.first.Subject), WouldBe: d.wouldBe})
+		h.options.Recorder.Denial(metrics.Denial{Rule: d.first.Rule, Namespace: o.namespaceOf(&d), WouldBe: d.wouldBe})
 	}
 	for _, f := range o.findings {
 		h.options.Recorder.Finding(f.rule, f.level, f.action)
@@ -92,11 +92,17 @@ func deniedText(wouldBe bool) string {
 	return "denied"
 }
 
-func namespaceOf(s finding.Subject) string {
-	if s.Kind == finding.KindNamespace {
-		return s.Name
+// namespaceOf is the namespace to count a denial for; none for a Namespace that is not made because of it, as nothing would ever take such
+// names off the metrics again.
+func (o *outcome) namespaceOf(d *denial) string {
+	s := d.first.Subject
+	switch {
+	case s.Kind != finding.KindNamespace:
+		return s.Namespace
+	case o.operation == create && !d.wouldBe:
+		return ""
 	}
-	return s.Namespace
+	return s.Name
 }
 
 // answer is what the API server is told.
