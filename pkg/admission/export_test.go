@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 )
@@ -19,3 +20,6 @@ func (h *Handler) ValidateWith(ctx context.Context, body []byte) ([]string, erro
 	}
 	return review.Response.Warnings, nil
 }
+
+// Budget is how long a review with that parameter may take.
+func Budget(timeout string) time.Duration { return budget(timeout) }

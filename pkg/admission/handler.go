@@ -57,6 +57,7 @@ type Handler struct {
 	options Options
 	current atomic.Pointer[guard]
 	bodies  sync.Pool // of *bytes.Buffer
+	room    room
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -75,7 +76,7 @@ func New(options Options) *Handler {
 	if options.Authorize == nil {
 		options.Authorize = func(context.Context, authenticationv1.UserInfo, string, string) (bool, error) { return false, nil }
 	}
-	return &Handler{options: options, bodies: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
+	return &Handler{options: options, bodies: sync.Pool{New: func() any { return new(bytes.Buffer) }}, room: newRoom()}
 }
 
 // ServeHTTP implements http.Handler. An answer is given with status 200 and is a verdict; everything else is an error, so
@@ -144,6 +145,9 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
+// longest is the most time that an API server gives: "The timeout value must be between 1 and 30 seconds."
+const longest = 30 * time.Second
+
 // budget is how long a review may take, by the timeout parameter that the API server adds to the URL: what is left after a
 // margin for the way back. Without the parameter it is the API server's default of ten seconds.
 func budget(timeout string) time.Duration {
@@ -151,6 +155,7 @@ func budget(timeout string) time.Duration {
 	if err != nil || total <= 0 {
 		total = 10 * time.Second
 	}
+	total = min(total, longest)
 	return total - min(total/10, 500*time.Millisecond)
 }
 
@@ -165,6 +170,11 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, statusError{http.StatusUnsupportedMediaType, fmt.Errorf("Content-Type is %q: send application/json", clip(r.Header.Get("Content-Type")))}
 	}
+	leave, err := h.room.enter(ctx, r.ContentLength)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	body := h.bodies.Get().(*bytes.Buffer)
 	defer func() {
 		if body.Cap() <= 1<<20 {
@@ -191,6 +201,9 @@ func isJSON(contentType string) bool {
 	return err == nil && media == "application/json"
 }
 
+// readTime is the most time for a body to arrive. API servers send it at once.
+const readTime = 5 * time.Second
+
 func readBody(ctx context.Context, into *bytes.Buffer, w http.ResponseWriter, r *http.Request) error {
 	tooLarge := statusError{http.StatusRequestEntityTooLarge, fmt.Errorf("the review has more than %d bytes", MaxBody)}
 	if r.ContentLength > MaxBody {
@@ -202,6 +215,9 @@ func readBody(ctx context.Context, into *bytes.Buffer, w http.ResponseWriter, r 
 	// Where a deadline is not supported, the server's own timeouts hold.
 	controller := http.NewResponseController(w)
 	deadline, _ := ctx.Deadline()
+	if latest := time.Now().Add(readTime); latest.Before(deadline) {
+		deadline = latest
+	}
 	controller.SetReadDeadline(deadline)
 	defer controller.SetReadDeadline(time.Time{})
 	if _, err := into.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil {

@@ -42,6 +42,9 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 		return err
 	}
 	j := g.judgePolicy(snapshot, change, exempt)
+	if err := ctx.Err(); err != nil {
+		return err // nobody waits for the rest
+	}
 	if j.refuses() {
 		if newer := h.confirmed(ctx, r.Namespace, snapshot); newer != snapshot {
 			j = g.judgePolicy(newer, change, exempt)
