@@ -167,12 +167,15 @@ func TestAddrsFromOddInput(t *testing.T) {
 			addrsFrom(t, "::/1").Union(addrsFrom(t, "8000::/1")), "::/0"},
 		{"if only the neighbours of the mapped ones are in the set, then nothing between them is",
 			addrsFrom(t, "::fffe:ffff:ffff/128,::1:0:0:0/128"), "::fffe:ffff:ffff/128, ::1:0:0:0/128"},
+		{"if the last IPv4 addresses and what follows them are in the set, then its IPv4 part ends with IPv4",
+			addrsFrom(t, "255.0.0.0/8,::1:0:0:0/80").IPv4(), "255.0.0.0/8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			require.Equal(t, tc.want, tc.got.String())
 			requireCanonical(t, tc.got.s)
 		})
 	}
+	require.True(t, addrsFrom(t, "255.0.0.0/8").Equal(addrsFrom(t, "255.0.0.0/8,::1:0:0:0/80").IPv4()))
 	require.False(t, AllAddrs().Contains(netip.Addr{}), "an invalid address is in no set")
 	require.True(t, AllIPv4().Contains(mapped))
 	require.False(t, AllIPv6().Contains(mapped))

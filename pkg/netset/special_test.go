@@ -51,6 +51,7 @@ func TestANAT64AddressCountsAsItsIPv4Address(t *testing.T) {
 		{"if the range of another prefix is meant, then nothing is public", "64:ff9b:1::/48", "none"},
 		{"if both are in the set, then they count once", "64:ff9b::8.0.0.0/104,8.0.0.0/8", "8.0.0.0/8"},
 		{"if all NAT64 addresses are in the set, then all of public IPv4 is", "64:ff9b::/96", PublicInternet().IPv4().String()},
+		{"if NAT64 addresses are in the set with what follows them, then those count that are NAT64 addresses", "64:ff9b::ff00:0/104,64:ff9b::1:0:0/96", "none"},
 		{"if all of IPv6 is in the set, then the whole public internet is", "::/0", PublicInternet().String()},
 	} {
 		t.Run(tc.name, func(t *testing.T) { require.Equal(t, tc.want, Public(addrsFrom(t, tc.in)).String()) })

@@ -99,7 +99,7 @@ func dnsSuspects(p *rule.Pass) (isolated, losing crowd) {
 		}
 	}
 	old := p.Change.OldPolicy
-	if p.Change.Operation != model.Update && p.Change.Operation != model.Delete || old == nil || !old.Isolates(model.Egress) {
+	if old == nil || p.Change.Operation == model.Exists || !old.Isolates(model.Egress) {
 		return isolated, nil
 	}
 	for _, c := range p.Before.Select(old).Classes {
@@ -152,7 +152,7 @@ func reportLosing(p *rule.Pass, blocked crowd) {
 	b := p.Report(nil, w, "%s %s the cluster's DNS (%s) when this policy %s, and %s isolated for egress by %s%s",
 		blocked.who(), blocked.verb("lose", "loses"), w, what, blocked.verb("stay", "stays"), isolating.Subject(), dnsCause(p.Reach, blocked[0]))
 	b.Fix(fmt.Sprintf("Let another policy allow DNS for these pods first, or delete %s before", isolating.Subject()))
-	b.Pods(blocked.count()).Covers(keys(blocked)...)
+	b.Pods(blocked.count()) // and no extent for the ratchet, as a policy that stays as it is takes nothing away
 	if why := dnsByCNI(p, blocked); why != "" {
 		b.Provisional(why)
 	}
@@ -173,9 +173,7 @@ func dnsWitness(v *reach.View, c *model.PodClass) finding.Witness {
 	servers := v.World().Facts().DNS
 	for i := range servers {
 		server := &servers[i]
-		if len(server.Ports) > 0 {
-			w.Port = netset.Port{Protocol: netset.UDP, Number: server.Ports[0]}.String()
-		}
+		w.Port = netset.Port{Protocol: netset.UDP, Number: server.Ports[0]}.String()
 		if classes := v.DNSClasses(server); len(classes) > 0 {
 			w.To = classes[0].Name()
 			return w
@@ -202,9 +200,6 @@ func dnsCause(v *reach.View, c *model.PodClass) string {
 	standard := netset.PortsOf(netset.Port{Protocol: netset.UDP, Number: 53})
 	for i := range facts.DNS {
 		server := &facts.DNS[i]
-		if slices.Contains(server.Ports, 53) {
-			continue
-		}
 		for _, class := range v.DNSClasses(server) {
 			if v.Allowed(c, model.Egress, reach.Endpoint{Class: class}).Some.Overlaps(standard) {
 				return fmt.Sprintf(": UDP/53 is allowed, which is the port of the Service, and the DNS pods listen on %d", server.Ports[0])

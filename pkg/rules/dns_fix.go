@@ -36,7 +36,8 @@ func dnsFix(policy *model.Policy, facts *model.Facts) (string, []finding.PatchOp
 		}
 		return fmt.Sprintf("Add an egress rule to %s, UDP and TCP %s", name, numbersText(server.Ports)), []finding.PatchOp{op}
 	}
-	return "Add an egress rule to the cluster's DNS, UDP and TCP", nil
+	// There is at least one server, and none that a peer could name.
+	return fmt.Sprintf("Add an egress rule to the cluster's DNS, UDP and TCP %s: cluster.dns in the configuration says where it is", numbersText(facts.DNS[0].Ports)), nil
 }
 
 func numbersText(numbers []uint16) string {

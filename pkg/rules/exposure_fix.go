@@ -34,7 +34,7 @@ const mostPeers = 16
 
 // fixExposure is what to do, and the patch that does it.
 func fixExposure(p *rule.Pass, o reach.ExposureOptions, found []culprit, all []opening) (string, []finding.PatchOp) {
-	patch, kept, _ := patchOf(p.Change.NewPolicy, found, all)
+	patch, kept := patchOf(p.Change.NewPolicy, found, all)
 	if kept.IsEmpty() {
 		switch {
 		case len(found[0].peers) == 0:
@@ -108,10 +108,10 @@ func (c *culprit) sources(r *model.Rule) netset.Addrs {
 	return netset.UnionAddrs(blocks...)
 }
 
-// patchOf is the fix as a JSON Patch, and what it keeps; ok is false if there is none that is short enough.
-func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch []finding.PatchOp, kept netset.Conns, ok bool) {
+// patchOf is the fix as a JSON Patch, and what it keeps; there is no patch if none is short enough.
+func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch []finding.PatchOp, kept netset.Conns) {
 	if tooMany(found) {
-		return nil, kept, false
+		return nil, kept
 	}
 	var added []networkingv1.NetworkPolicyIngressRule
 	for i := range slices.Backward(found) {
@@ -121,7 +121,7 @@ func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch [
 		kept = kept.Union(keeps)
 		rules, short := rulesFor(keeps, r, c, openings[0].class)
 		if !short {
-			return nil, kept, false
+			return nil, kept
 		}
 		at := fmt.Sprintf("/spec/ingress/%d", c.rule)
 		switch {
@@ -143,7 +143,7 @@ func patchOf(policy *model.Policy, found []culprit, openings []opening) (patch [
 	for i := range added {
 		patch = append(patch, finding.PatchOp{Op: "add", Path: "/spec/ingress/-", Value: added[i]})
 	}
-	return patch, kept, true
+	return patch, kept
 }
 
 // rulesFor are rules that allow exactly conns, in the words of the rule that they come from where those say the same.

@@ -73,7 +73,7 @@ func (s *exposureSettings) escape(p *rule.Pass, o *opening, justify func(*openin
 	for _, svc := range ns.Services {
 		selector := model.SelectorOf(svc.Selector)
 		extended, ok := selector.Extend(labels)
-		if !ok || len(svc.Selector) == 0 || len(extended) == len(labels) || !p.Change.NewPolicy.PodSelector.Matches(extended) {
+		if !ok || len(extended) == len(labels) || !p.Change.NewPolicy.PodSelector.Matches(extended) {
 			continue
 		}
 		class := model.NewHypothetical(o.class.Namespace, extended, o.class.Ports...)
@@ -106,7 +106,7 @@ func (s *exposureSettings) mayResolve(p *rule.Pass, o *opening) *model.Service {
 				return e.Service
 			}
 		}
-	} else if len(unresolved) > 0 && byNumber.Size() <= unresolvedNames(unresolved, o.class) && ports.Minus(byNumber).IsEmpty() {
+	} else if byNumber.Size() <= unresolvedNames(unresolved, o.class) && ports.Minus(byNumber).IsEmpty() {
 		return unresolved[0]
 	}
 	return nil

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"slices"
+
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
@@ -138,6 +140,9 @@ func runExternalIngress(p *rule.Pass) {
 	b := p.Report(found[0].path(), w, "%s %s %s from %s (%s), and %s",
 		pods.who(), pods.verb("accept", "accepts"), portsText(ports, bad[0].class), from, w, reason)
 	fix, patch := fixExposure(p, s.options(), found, all)
+	if slices.ContainsFunc(found, func(c culprit) bool { return len(c.peers) == 0 }) {
+		patch = nil // it would let in the pods of every namespace by name, which all-namespaces finds
+	}
 	b.Fix(fix, patch...).Pods(pods.count()).Covers(extent(bad)...)
 	if why := s.later(p, all, bad, justify); why != "" {
 		b.Provisional(why)
