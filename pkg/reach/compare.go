@@ -7,37 +7,124 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
 
-// Comparison is what one state of a cluster allows and another surely does not. What may be the same, depending on addresses
-// that are not known, is left out, and so is between how many pods of two workloads something flows.
+// Certainty is between how many of their pods two workloads may connect on a port.
+type Certainty uint8
+
+// The certainties, in their order.
+const (
+	// Never: surely not.
+	Never Certainty = iota
+	// Perhaps: it depends on addresses of pods that are not known.
+	Perhaps
+	// Some: surely between some pods, and not surely between all.
+	Some
+	// Every: surely between all pods.
+	Every
+)
+
+// of is the part of the flow that has this certainty.
+func (c Certainty) of(f *Flow) netset.Ports {
+	switch c {
+	case Perhaps:
+		return f.Maybe
+	case Some:
+		return f.Ports.Minus(f.Every)
+	case Every:
+		return f.Every
+	}
+	return netset.AllPorts().Minus(f.Ports.Union(f.Maybe))
+}
+
+// beyond is the same for addresses outside of the cluster; of Some and Every.
+func (c Certainty) beyond(o *outside) netset.Conns {
+	if c == Every {
+		return o.every
+	}
+	return o.some.Minus(o.every)
+}
+
+// Comparison is all in which two states of a cluster differ in what they allow. No connection is in two of its parts.
 type Comparison struct {
-	// Opened is what only the new state allows, and Closed what only the old one does. Their Workloads are those of both.
+	// Opened is what the new state surely allows and the old one surely does not, and Closed the reverse. Their Workloads are
+	// those of both states. What is partial was or is so in the state that allows it.
 	Opened, Closed *Connectivity
+	// Shifts are the other ways in which something may become more or less certain: first more, then less.
+	Shifts []Shift
 	// Added and Removed are the workloads that only one of the states has.
 	Added, Removed []*Workload
 }
 
+// Shift is what was allowed with one certainty, and now is with another. All of it is in Ports and Every of its flows.
+type Shift struct {
+	Before, After Certainty
+	*Connectivity
+}
+
+// shifts are the changes that are neither Opened nor Closed.
+func shifts() []Shift {
+	return []Shift{
+		{Before: Never, After: Perhaps}, {Before: Perhaps, After: Some}, {Before: Perhaps, After: Every}, {Before: Some, After: Every},
+		{Before: Every, After: Some}, {Before: Every, After: Perhaps}, {Before: Some, After: Perhaps}, {Before: Perhaps, After: Never},
+	}
+}
+
 // Compare compares two states. Workloads are the same if namespace, name and kind are.
 func Compare(before, after *Connectivity) *Comparison {
-	out := &Comparison{}
+	out := &Comparison{Shifts: shifts()}
 	all, old, now := out.align(before, after)
-	opened, closed := newDifference(all), newDifference(all)
+	var parts []*part
+	add := func(of func(was, is *Flow) Flow, beyond func(was, is *outside) outside) *Connectivity {
+		p := &part{out: &Connectivity{Workloads: all, flows: []Flow{{}}}, of: of, beyond: beyond, known: map[string]int32{}, rows: rowSet{}, row: make([]int32, len(all))}
+		parts = append(parts, p)
+		return p.out
+	}
+	out.Opened = add(func(was, is *Flow) Flow { return is.less(was) }, func(was, is *outside) outside { return is.less(was) })
+	out.Closed = add(func(was, is *Flow) Flow { return was.less(is) }, func(was, is *outside) outside { return was.less(is) })
+	for i := range out.Shifts {
+		s := &out.Shifts[i]
+		s.Connectivity = add(s.of, s.beyond)
+	}
+	flows := changes{before: before, after: after, parts: parts, known: map[[2]int32][]int32{}}
 	for i := range all {
-		opens, closes := make([]int32, len(all)), make([]int32, len(all))
 		for j := range all {
-			was, is := before.between(old[i], old[j]), after.between(now[i], now[j])
-			opens[j] = opened.minus(is.Ports, was)
-			closes[j] = closed.minus(was.Ports, is)
+			for k, flow := range flows.of(before.index(old[i], old[j]), after.index(now[i], now[j])) {
+				parts[k].row[j] = flow
+			}
 		}
-		opened.add(opens)
-		closed.add(closes)
-		for _, d := range model.Directions {
-			was, is := before.outside(old[i], d), after.outside(now[i], d)
-			opened.out.external[d] = append(opened.out.external[d], is.Minus(was))
-			closed.out.external[d] = append(closed.out.external[d], was.Minus(is))
+		for _, p := range parts {
+			row := p.rows.add(p.row)
+			p.out.rows, p.row = append(p.out.rows, row), p.rows.spare(p.row, row)
+			for _, d := range model.Directions {
+				p.out.external[d] = append(p.out.external[d], p.beyond(before.outside(old[i], d), after.outside(now[i], d)))
+			}
 		}
 	}
-	out.Opened, out.Closed = opened.out, closed.out
 	return out
+}
+
+// of is the part of a change between workloads that is this shift.
+func (s *Shift) of(was, is *Flow) Flow {
+	ports := s.Before.of(was).Intersect(s.After.of(is))
+	return Flow{Ports: ports, Every: ports}
+}
+
+// beyond is the same for addresses outside of the cluster.
+func (s *Shift) beyond(was, is *outside) outside {
+	if s.Before == Perhaps || s.After == Perhaps {
+		return outside{} // what addresses may connect is always known
+	}
+	conns := s.Before.beyond(was).Intersect(s.After.beyond(is))
+	return outside{conns, conns}
+}
+
+// less is what surely flows, less what perhaps does in another state.
+func (f *Flow) less(other *Flow) Flow {
+	possible := other.Ports.Union(other.Maybe)
+	return Flow{Ports: f.Ports.Minus(possible), Every: f.Every.Minus(possible)}
+}
+
+func (o *outside) less(other *outside) outside {
+	return outside{o.some.Minus(other.some), o.every.Minus(other.some)}
 }
 
 // align lists the workloads of both states, sorted, and where each is in either; -1 where it is not.
@@ -76,61 +163,66 @@ func (x *Comparison) align(before, after *Connectivity) (all []*Workload, old, n
 	return all, old, now
 }
 
-// between is what flows from one workload to another; nothing if either is not there.
-func (c *Connectivity) between(from, to int) Flow {
+// index is that of what flows from one workload to another; 0 if either is not there.
+func (c *Connectivity) index(from, to int) int32 {
 	if from < 0 || to < 0 {
-		return Flow{}
+		return 0
 	}
-	return c.flows[c.rows[from][to]]
+	return c.rows[from][to]
 }
 
-func (c *Connectivity) outside(workload int, d model.Direction) netset.Conns {
+func (c *Connectivity) outside(workload int, d model.Direction) *outside {
 	if workload < 0 {
-		return netset.Conns{}
+		return &outside{}
 	}
-	return c.external[d][workload]
+	return &c.external[d][workload]
 }
 
-// difference gathers one side of a comparison.
-type difference struct {
-	out   *Connectivity
-	rows  rowSet
-	known map[string]int32 // by the text of the ports
-	last  struct {
-		a, b netset.Ports
-		at   int32
-	}
+// part gathers one part of a comparison.
+type part struct {
+	out    *Connectivity
+	of     func(was, is *Flow) Flow
+	beyond func(was, is *outside) outside
+	known  map[string]int32
+	rows   rowSet
+	row    []int32
 }
 
-func newDifference(all []*Workload) *difference {
-	return &difference{out: &Connectivity{Workloads: all, flows: []Flow{{}}}, rows: rowSet{}, known: map[string]int32{}}
-}
-
-// minus is the index of the flow of what is in a, and surely not in b.
-func (x *difference) minus(a netset.Ports, b Flow) int32 {
-	if a.IsEmpty() || a.Equal(b.Ports) {
+// flow is the index of what of a change is in the part.
+func (p *part) flow(was, is *Flow) int32 {
+	f := p.of(was, is)
+	if f.IsEmpty() {
 		return 0
 	}
-	other := b.Ports.Union(b.Maybe)
-	if x.last.at > 0 && a.Equal(x.last.a) && other.Equal(x.last.b) {
-		return x.last.at
-	}
-	ports := a.Minus(other)
-	if ports.IsEmpty() {
-		return 0
-	}
-	text := ports.String()
-	at, there := x.known[text]
+	key := f.Ports.String() + "|" + f.Every.String()
+	at, there := p.known[key]
 	if !there {
-		at = int32(len(x.out.flows))
-		x.known[text] = at
-		x.out.flows = append(x.out.flows, Flow{Ports: ports})
+		at = int32(len(p.out.flows))
+		p.known[key] = at
+		p.out.flows = append(p.out.flows, f)
 	}
-	x.last.a, x.last.b, x.last.at = a, other, at
 	return at
 }
 
-func (x *difference) add(row []int32) { x.out.rows = append(x.out.rows, x.rows.add(row)) }
+// changes are, for two flows of which one comes after the other, the indexes of what is in each part.
+type changes struct {
+	before, after *Connectivity
+	parts         []*part
+	known         map[[2]int32][]int32
+}
+
+func (c *changes) of(was, is int32) []int32 {
+	key := [2]int32{was, is}
+	out, there := c.known[key]
+	if !there {
+		out = make([]int32, len(c.parts))
+		for k, p := range c.parts {
+			out[k] = p.flow(&c.before.flows[was], &c.after.flows[is])
+		}
+		c.known[key] = out
+	}
+	return out
+}
 
 // IsEmpty says whether there is no connection at all.
 func (c *Connectivity) IsEmpty() bool {

@@ -35,14 +35,31 @@ func (w *Workload) String() string {
 	return w.Namespace + "/" + w.Name
 }
 
-// Flow is what may flow between two workloads.
+// Flow is what may flow between two workloads, or between one and addresses outside of the cluster.
 type Flow struct {
 	// Ports are those on which some pod may connect to some pod.
 	Ports netset.Ports
+	// Every are those of Ports on which every pod may connect to every pod.
+	Every netset.Ports
 	// Maybe are further ports, on which nobody can tell: it depends on addresses of pods that are not known.
 	Maybe netset.Ports
-	// Partial is whether not every pod may connect to every pod on all of Ports.
-	Partial bool
+}
+
+// Partial is whether not every pod may connect to every pod on all of Ports.
+func (f *Flow) Partial() bool { return !f.Every.Equal(f.Ports) }
+
+// IsEmpty is whether nothing can flow.
+func (f *Flow) IsEmpty() bool { return f.Ports.IsEmpty() && f.Maybe.IsEmpty() }
+
+// Equal says whether both say the same.
+func (f *Flow) Equal(g *Flow) bool {
+	return f.Ports.Equal(g.Ports) && f.Every.Equal(g.Every) && f.Maybe.Equal(g.Maybe)
+}
+
+// join is what flows between workloads of which some pods have the one flow, and some the other.
+func (f Flow) join(g Flow) Flow {
+	ports := f.Ports.Union(g.Ports)
+	return Flow{Ports: ports, Every: f.Every.Intersect(g.Every), Maybe: f.Maybe.Union(g.Maybe).Minus(ports)}
 }
 
 // Edge is all that one workload may connect to at another, or at addresses outside of the cluster, or the reverse.
@@ -60,7 +77,24 @@ type Connectivity struct {
 	rows  [][]int32 // by index of from and to: an index into flows; rows that are equal are one
 	flows []Flow    // the first is empty
 	// external are, by direction, the connections of each workload with addresses outside of the cluster.
-	external [2][]netset.Conns
+	external [2][]outside
+}
+
+// outside is what a workload may connect to outside of the cluster, or the reverse: some of its pods, and every one of them.
+type outside struct{ some, every netset.Conns }
+
+// parts are the connections of every pod, and then what only some have beside them.
+func (o *outside) parts(yield func(netset.Addrs, Flow) bool) {
+	for _, part := range o.every.Parts() {
+		if !yield(part.Addrs, Flow{Ports: part.Ports, Every: part.Ports}) {
+			return
+		}
+	}
+	for _, part := range o.some.Minus(o.every).Parts() {
+		if !yield(part.Addrs, Flow{Ports: part.Ports}) {
+			return
+		}
+	}
 }
 
 // Connect computes who may connect to whom. The error is that of the context.
@@ -71,11 +105,16 @@ func Connect(ctx context.Context, world *model.Snapshot) (*Connectivity, error) 
 		return nil, err
 	}
 	c.rows, c.flows = m.connect()
-	for _, d := range []model.Direction{model.Ingress, model.Egress} {
-		c.external[d] = make([]netset.Conns, len(c.Workloads))
+	for _, d := range model.Directions {
+		c.external[d] = make([]outside, len(c.Workloads))
 		for i, w := range c.Workloads {
-			for _, class := range w.classes {
-				c.external[d][i] = c.external[d][i].Union(m.view.External(m.classes[class], d))
+			o := &c.external[d][i]
+			for k, class := range w.classes {
+				conns := m.view.External(m.classes[class], d)
+				if k == 0 {
+					o.every = conns
+				}
+				o.some, o.every = o.some.Union(conns), o.every.Intersect(conns)
 			}
 		}
 	}
@@ -91,9 +130,14 @@ func (c *Connectivity) FlowIndex(from, to int) int { return int(c.rows[from][to]
 // FlowAt is the flow of that index.
 func (c *Connectivity) FlowAt(index int) Flow { return c.flows[index] }
 
-// External is what the workload may connect to (Egress), or be connected from (Ingress), outside of the cluster.
+// External is what some pod of the workload may connect to (Egress), or be connected from (Ingress), outside of the cluster.
 func (c *Connectivity) External(workload int, d model.Direction) netset.Conns {
-	return c.external[d][workload]
+	return c.external[d][workload].some
+}
+
+// ExternalParts are the same, as addresses and what flows to or from them: what every pod has, and then what only some have.
+func (c *Connectivity) ExternalParts(workload int, d model.Direction) iter.Seq2[netset.Addrs, Flow] {
+	return c.external[d][workload].parts
 }
 
 // Edges are all connections between workloads, then those with addresses outside of the cluster, sorted by source and
@@ -121,10 +165,10 @@ func (c *Connectivity) Edges() iter.Seq[Edge] {
 // ExternalEdges are the connections with addresses outside of the cluster: from them, then to them.
 func (c *Connectivity) ExternalEdges() iter.Seq[Edge] {
 	return func(yield func(Edge) bool) {
-		for _, d := range []model.Direction{model.Ingress, model.Egress} {
+		for _, d := range model.Directions {
 			for i, w := range c.Workloads {
-				for _, part := range c.external[d][i].Parts() {
-					e := Edge{From: w, Addrs: part.Addrs, Flow: Flow{Ports: part.Ports}}
+				for addrs, flow := range c.ExternalParts(i, d) {
+					e := Edge{From: w, Addrs: addrs, Flow: flow}
 					if d == model.Ingress {
 						e.From, e.To = nil, w
 					}

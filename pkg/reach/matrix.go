@@ -2,17 +2,12 @@ package reach
 
 import (
 	"context"
-	"encoding/binary"
-	"hash/maphash"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
-	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
 
 // matrix computes what Between says of every two pod classes, at once: a side of a class depends on nothing but the
@@ -192,136 +187,4 @@ func (m *matrix) peersOf(subject *model.PodClass, policies []*model.Policy, d mo
 		}
 	}
 	return false, spaces
-}
-
-// pairing remembers what two sides allow together.
-type pairing struct {
-	egress, ingress     int32 // indexes into allowed; -1 if not isolated
-	egressAt, ingressAt int   // of sides
-	from, to            familiesOf
-}
-
-// connect makes the rows between workloads.
-func (m *matrix) connect() (rows [][]int32, flows []Flow) {
-	flows = []Flow{{}}
-	known := map[string]int32{}
-	intern := func(f Flow) int32 {
-		if f.Ports.IsEmpty() && f.Maybe.IsEmpty() {
-			return 0
-		}
-		key := f.Ports.String() + "|" + f.Maybe.String() + "|" + strconv.FormatBool(f.Partial)
-		at, there := known[key]
-		if !there {
-			at = int32(len(flows))
-			known[key] = at
-			flows = append(flows, f)
-		}
-		return at
-	}
-	pairs := map[pairing]int32{}
-	pair := func(a, b int) int32 {
-		k := pairing{egressAt: m.lines[model.Egress][a], ingressAt: m.lines[model.Ingress][b], egress: -1, ingress: -1, from: m.has[a], to: m.has[b]}
-		if k.egressAt >= 0 {
-			if k.egress = m.sides[model.Egress][k.egressAt].peers[b]; k.egress == 0 {
-				return 0
-			}
-		}
-		if k.ingressAt >= 0 {
-			if k.ingress = m.sides[model.Ingress][k.ingressAt].peers[a]; k.ingress == 0 {
-				return 0
-			}
-		}
-		at, there := pairs[k]
-		if !there {
-			at = intern(m.flow(&k))
-			pairs[k] = at
-		}
-		return at
-	}
-	joined := map[[2]int32]int32{}
-	join := func(a, b int32, first bool) int32 {
-		if first || a == b {
-			return b
-		}
-		at, there := joined[[2]int32{a, b}]
-		if !there {
-			at = intern(flows[a].join(flows[b]))
-			joined[[2]int32{a, b}] = at
-		}
-		return at
-	}
-	rows = make([][]int32, len(m.workloads))
-	unique := rowSet{}
-	for i, from := range m.workloads {
-		row := make([]int32, len(m.workloads))
-		for j, to := range m.workloads {
-			first := true
-			for _, a := range from.classes {
-				for _, b := range to.classes {
-					row[j] = join(row[j], pair(a, b), first)
-					first = false
-				}
-			}
-		}
-		rows[i] = unique.add(row)
-	}
-	return rows, flows
-}
-
-// rowSet keeps one of equal rows.
-type rowSet map[uint64][][]int32
-
-var rowSeed = maphash.MakeSeed()
-
-func (s rowSet) add(row []int32) []int32 {
-	var hash maphash.Hash
-	hash.SetSeed(rowSeed)
-	var bytes [4]byte
-	for _, at := range row {
-		binary.LittleEndian.PutUint32(bytes[:], uint32(at))
-		_, _ = hash.Write(bytes[:])
-	}
-	sum := hash.Sum64()
-	for _, other := range s[sum] {
-		if slices.Equal(other, row) {
-			return other
-		}
-	}
-	s[sum] = append(s[sum], row)
-	return row
-}
-
-// join is what flows between workloads of which some pods have the one flow, and some the other.
-func (f Flow) join(g Flow) Flow {
-	ports := f.Ports.Union(g.Ports)
-	return Flow{
-		Ports: ports, Maybe: f.Maybe.Union(g.Maybe).Minus(ports),
-		Partial: f.Partial || g.Partial || !f.Ports.Equal(g.Ports),
-	}
-}
-
-// flow is Between, for two sides that are known.
-func (m *matrix) flow(k *pairing) Flow {
-	egress, ingress := sidePorts{allPorts(), allPorts()}, sidePorts{allPorts(), allPorts()}
-	if k.egressAt >= 0 {
-		egress = m.sides[model.Egress][k.egressAt].allowed[k.egress]
-	}
-	if k.ingressAt >= 0 {
-		ingress = m.sides[model.Ingress][k.ingressAt].allowed[k.ingress]
-	}
-	var out Ports
-	for f := range families {
-		x, y := k.from[f], k.to[f]
-		ports := egress[f].intersect(ingress[f])
-		if !x.Every || !y.Every {
-			ports.Every = netset.Ports{}
-		}
-		if !x.Some || !y.Some {
-			ports.Some = netset.Ports{}
-		}
-		if x.Possible && y.Possible {
-			out = out.join(ports)
-		}
-	}
-	return Flow{Ports: out.Some, Maybe: out.Possible.Minus(out.Some), Partial: !out.Every.Equal(out.Some)}
 }

@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -52,37 +53,57 @@ type Merged struct {
 const mostExcept = 3
 
 // Merged are the edges with workloads of equal connections put together. They say exactly what Edges says, but that a workload
-// of one pod may be in both groups of a line.
-func (c *Connectivity) Merged() []Merged {
-	var out []Merged
-	kinds, members := c.rowKinds()
-	for _, from := range c.groupsOf(members) {
-		self := -1
-		if !from.Whole && from.Workloads[0].Pods < 2 {
-			self = from.first
-		}
-		targets := map[int32][]int{}
-		for j, at := range kinds[from.kind] {
-			if at != 0 && j != self {
+// of one pod may be in both groups of a line. They can be many, and are made one source after another, each time anew.
+func (c *Connectivity) Merged() iter.Seq[Merged] {
+	g := newGrouper(c)
+	kinds, members := g.rowKinds()
+	sources := g.sources(members)
+	return func(yield func(Merged) bool) {
+		targets := make([][]int, len(c.flows)) // by index of the flow
+		var lines []Merged
+		for _, from := range sources {
+			self := -1
+			if !from.Whole && from.Workloads[0].Pods < 2 {
+				self = from.first
+			}
+			var flows []int32
+			for j, at := range kinds[from.kind] {
+				if at == 0 || j == self {
+					continue
+				}
+				if len(targets[at]) == 0 {
+					flows = append(flows, at)
+				}
 				targets[at] = append(targets[at], j)
 			}
-		}
-		first := len(out)
-		for at, members := range targets {
-			for _, to := range c.group(members, self) {
-				out = append(out, Merged{From: &from.Group, To: to, Flow: c.flows[at]})
+			lines = lines[:0]
+			for _, at := range flows {
+				for _, to := range g.group(targets[at], self) {
+					lines = append(lines, Merged{From: from.Group, To: to, Flow: c.flows[at]})
+				}
+				targets[at] = targets[at][:0]
+			}
+			slices.SortFunc(lines, func(a, b Merged) int { return a.To.first - b.To.first })
+			for _, line := range lines {
+				if !yield(line) {
+					return
+				}
 			}
 		}
-		slices.SortFunc(out[first:], func(a, b Merged) int { return a.To.first - b.To.first })
+		for _, line := range g.external() {
+			if !yield(line) {
+				return
+			}
+		}
 	}
-	return append(out, c.mergedExternal()...)
 }
 
-// mergedExternal puts workloads together that have the same connections with addresses outside.
-func (c *Connectivity) mergedExternal() []Merged {
+// external puts workloads together that have the same connections with addresses outside.
+func (g *grouper) external() []Merged {
+	c := g.Connectivity
 	type key struct {
-		from         bool
-		addrs, ports string
+		from, partial bool
+		addrs, ports  string
 	}
 	members := map[key][]int{}
 	edges := map[key]Edge{}
@@ -92,7 +113,7 @@ func (c *Connectivity) mergedExternal() []Merged {
 		at[w] = i
 	}
 	for e := range c.ExternalEdges() {
-		k := key{e.From == nil, e.Addrs.String(), e.Ports.String()}
+		k := key{e.From == nil, e.Partial(), e.Addrs.String(), e.Ports.String()}
 		if _, there := edges[k]; !there {
 			edges[k] = e
 			order = append(order, k)
@@ -105,10 +126,10 @@ func (c *Connectivity) mergedExternal() []Merged {
 	}
 	var out []Merged
 	for _, k := range order {
-		for _, g := range c.group(members[k], -1) {
-			m := Merged{From: g, Addrs: edges[k].Addrs, Flow: edges[k].Flow}
+		for _, group := range g.group(members[k], -1) {
+			m := Merged{From: group, Addrs: edges[k].Addrs, Flow: edges[k].Flow}
 			if k.from {
-				m.From, m.To = nil, g
+				m.From, m.To = nil, group
 			}
 			out = append(out, m)
 		}
@@ -116,71 +137,52 @@ func (c *Connectivity) mergedExternal() []Merged {
 	return out
 }
 
-// rowKinds are the different rows, and which workloads have them, by kind. What a workload of one pod may connect to at
-// itself is nothing to anybody, and is taken to be as with its neighbours.
-func (c *Connectivity) rowKinds() (kinds [][]int32, members [][]int) {
-	known := map[*int32]int{} // by the row's first cell, as equal rows are one
-	unique := rowSet{}
+// grouper makes groups. Those of one workload are made once.
+type grouper struct {
+	*Connectivity
+	single []*Group
+	// spaces are, by workload, where the workloads of its namespace begin, and where they end.
+	spaces [][2]int
+}
+
+func newGrouper(c *Connectivity) *grouper {
+	g := &grouper{Connectivity: c, single: make([]*Group, len(c.Workloads)), spaces: make([][2]int, len(c.Workloads))}
 	for i, w := range c.Workloads {
-		row := c.rows[i]
-		if w.Pods < 2 {
-			if at := c.neighbours(i); at >= 0 && at != row[i] {
-				row = slices.Clone(row)
-				row[i] = at
-			}
-		}
-		row = unique.add(row)
-		kind, there := known[&row[0]]
-		if !there {
-			kind = len(kinds)
-			known[&row[0]] = kind
-			kinds, members = append(kinds, row), append(members, nil)
-		}
-		members[kind] = append(members[kind], i)
+		g.single[i] = &Group{Workloads: c.Workloads[i : i+1 : i+1], Namespace: w.Namespace, first: i}
 	}
-	return kinds, members
+	for first := 0; first < len(c.Workloads); {
+		last := first
+		for last < len(c.Workloads) && c.Workloads[last].Namespace == c.Workloads[first].Namespace {
+			last++
+		}
+		for ; first < last; first++ {
+			g.spaces[first] = [2]int{first, last}
+		}
+	}
+	return g
 }
 
-// neighbours is the flow from a workload to the others of its namespace, if that is the same for most of them; else -1.
-func (c *Connectivity) neighbours(i int) int32 {
-	counts := map[int32]int{}
-	total, best := 0, int32(-1)
-	for j, w := range c.Workloads {
-		if j == i || w.Namespace != c.Workloads[i].Namespace {
-			continue
-		}
-		total++
-		at := c.rows[i][j]
-		if counts[at]++; best < 0 || counts[at] > counts[best] {
-			best = at
-		}
-	}
-	if total == 0 || 2*counts[best] <= total {
-		return -1
-	}
-	return best
-}
-
-type kindGroup struct {
-	Group
+type source struct {
+	*Group
 	kind int
 }
 
-// groupsOf groups the sources, sorted by their first workload.
-func (c *Connectivity) groupsOf(members [][]int) []kindGroup {
-	var out []kindGroup
+// sources groups the sources, sorted by their first workload.
+func (g *grouper) sources(members [][]int) []source {
+	var out []source
 	for kind, of := range members {
-		for _, g := range c.group(of, -1) {
-			out = append(out, kindGroup{*g, kind})
+		for _, group := range g.group(of, -1) {
+			out = append(out, source{group, kind})
 		}
 	}
-	slices.SortFunc(out, func(a, b kindGroup) int { return a.first - b.first })
+	slices.SortFunc(out, func(a, b source) int { return a.first - b.first })
 	return out
 }
 
 // group names a sorted set of workloads by as few names as there are. The workload aside, if not negative, is neither among them nor
 // missing.
-func (c *Connectivity) group(members []int, aside int) []*Group {
+func (g *grouper) group(members []int, aside int) []*Group {
+	c := g.Connectivity
 	pick := func(at []int) []*Workload {
 		out := make([]*Workload, len(at))
 		for i, j := range at {
@@ -204,7 +206,7 @@ func (c *Connectivity) group(members []int, aside int) []*Group {
 		}
 		here := members[:n]
 		members = members[n:]
-		first, last := c.namespace(namespace)
+		first, last := g.spaces[here[0]][0], g.spaces[here[0]][1]
 		except := make([]*Workload, 0, mostExcept+1)
 		for j := first; j < last && len(except) <= mostExcept; j++ {
 			if _, in := slices.BinarySearch(here, j); !in && j != aside {
@@ -216,18 +218,58 @@ func (c *Connectivity) group(members []int, aside int) []*Group {
 			continue
 		}
 		for _, j := range here {
-			out = append(out, &Group{Workloads: pick([]int{j}), Namespace: namespace, first: j})
+			out = append(out, g.single[j])
 		}
 	}
 	return out
 }
 
-// namespace is where the workloads of a namespace begin, and where they end.
-func (c *Connectivity) namespace(name string) (first, last int) {
-	first, _ = slices.BinarySearchFunc(c.Workloads, name, func(w *Workload, name string) int { return strings.Compare(w.Namespace, name) })
-	last = first
-	for last < len(c.Workloads) && c.Workloads[last].Namespace == name {
-		last++
+// rowKinds are the different rows, and which workloads have them, by kind. What a workload of one pod may connect to at
+// itself is nothing to anybody, and is taken to be as with its neighbours.
+func (g *grouper) rowKinds() (kinds [][]int32, members [][]int) {
+	known := map[*int32]int{} // by the row's first cell, as equal rows are one
+	unique := rowSet{}
+	var spare []int32
+	for i, w := range g.Workloads {
+		row := g.rows[i]
+		if at := g.neighbours(i); w.Pods < 2 && at >= 0 && at != row[i] {
+			if spare == nil {
+				spare = make([]int32, len(row))
+			}
+			copy(spare, row)
+			spare[i] = at
+			row = unique.add(spare)
+			spare = unique.spare(spare, row)
+		} else {
+			row = unique.add(row)
+		}
+		kind, there := known[&row[0]]
+		if !there {
+			kind = len(kinds)
+			known[&row[0]] = kind
+			kinds, members = append(kinds, row), append(members, nil)
+		}
+		members[kind] = append(members[kind], i)
 	}
-	return first, last
+	return kinds, members
+}
+
+// neighbours is the flow from a workload to the others of its namespace, if that is the same for most of them; else -1.
+func (g *grouper) neighbours(i int) int32 {
+	counts := map[int32]int{}
+	total, best := 0, int32(-1)
+	for j := g.spaces[i][0]; j < g.spaces[i][1]; j++ {
+		if j == i {
+			continue
+		}
+		total++
+		at := g.rows[i][j]
+		if counts[at]++; best < 0 || counts[at] > counts[best] {
+			best = at
+		}
+	}
+	if total == 0 || 2*counts[best] <= total {
+		return -1
+	}
+	return best
 }

@@ -37,7 +37,7 @@ func TestConnectivityAgreesWithEveryPair(t *testing.T) {
 				flow := connectivity.Between(i, j)
 				require.True(t, flow.Ports.Equal(want.Some), "%s → %s: %s, want %s\n%s", from, to, flow.Ports, want.Some, gen.YAML(c))
 				require.True(t, flow.Maybe.Equal(want.Possible.Minus(want.Some)), "%s → %s: maybe %s", from, to, flow.Maybe)
-				require.Equal(t, !want.Every.Equal(want.Some), flow.Partial, "%s → %s", from, to)
+				require.Equal(t, !want.Every.Equal(want.Some), flow.Partial(), "%s → %s", from, to)
 				edge, listed := got[pairOfWorkloads{from, to}]
 				if i == j && from.Pods < 2 {
 					require.False(t, listed, "a pod has no edge to itself")
@@ -80,7 +80,7 @@ func TestMergedLinesSayExactlyWhatTheEdgesSay(t *testing.T) {
 			from, to    *reach.Workload
 			addrs, flow string
 		}
-		text := func(f reach.Flow) string { return f.Ports.String() + "|" + f.Maybe.String() }
+		text := func(f reach.Flow) string { return f.Ports.String() + "|" + f.Maybe.String() + "|" + f.Every.String() }
 		var want, got []line
 		for edge := range connectivity.Edges() {
 			want = append(want, line{edge.From, edge.To, edge.Addrs.String(), text(edge.Flow)})
@@ -94,7 +94,7 @@ func TestMergedLinesSayExactlyWhatTheEdgesSay(t *testing.T) {
 			}
 			return g.Workloads
 		}
-		for _, m := range connectivity.Merged() {
+		for m := range connectivity.Merged() {
 			for _, from := range members(m.From) {
 				for _, to := range members(m.To) {
 					if from == to && from.Pods < 2 {

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"strings"
+	"iter"
 
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/report"
@@ -23,11 +23,23 @@ type Diff struct {
 
 // Differ says whether anything is different.
 func (d *Diff) Differ() bool {
+	for _, s := range d.Shifts {
+		if !s.IsEmpty() {
+			return true
+		}
+	}
 	return !d.Opened.IsEmpty() || !d.Closed.IsEmpty() || len(d.NewFindings)+len(d.GoneFindings)+len(d.Added)+len(d.Removed) > 0
 }
 
-// lines are the connections of one side as rows of a table.
-func (d *Diff) lines(c *reach.Connectivity) [][3]string {
+// section is connections that have changed alike.
+type section struct {
+	title string
+	rows  iter.Seq[row]
+	most  int // how many rows a comment shows
+}
+
+// sections are what is newly allowed, what is newly blocked, and what is allowed otherwise than before.
+func (d *Diff) sections() []section {
 	marks := map[*reach.Workload]string{}
 	for _, w := range d.Added {
 		marks[w] = " (new)"
@@ -35,68 +47,81 @@ func (d *Diff) lines(c *reach.Connectivity) [][3]string {
 	for _, w := range d.Removed {
 		marks[w] = " (gone)"
 	}
-	var out [][3]string
-	for _, m := range c.Merged() {
-		row := [3]string{name(m.From, m.Addrs), name(m.To, m.Addrs), m.Ports.String()}
-		for i, g := range []*reach.Group{m.From, m.To} {
-			if g != nil && !g.Whole {
-				row[i] += marks[g.Workloads[0]]
-			}
-		}
-		out = append(out, row)
+	out := []section{{"Newly allowed", newLines(d.Opened, marks).rows, mostRows}, {"Newly blocked", newLines(d.Closed, marks).rows, mostRows}}
+	for _, s := range d.Shifts {
+		out = append(out, section{shiftTitle(s), newLines(s.Connectivity, marks).rows, mostShiftRows})
 	}
 	return out
 }
 
+// shiftTitle is a shift for people.
+func shiftTitle(s reach.Shift) string {
+	switch [2]reach.Certainty{s.Before, s.After} {
+	case [2]reach.Certainty{reach.Never, reach.Perhaps}:
+		return "Perhaps newly allowed (it depends on pods' addresses)"
+	case [2]reach.Certainty{reach.Perhaps, reach.Never}:
+		return "Surely blocked, and before perhaps allowed"
+	case [2]reach.Certainty{reach.Perhaps, reach.Some}:
+		return "Surely allowed between some pods, and before only perhaps"
+	case [2]reach.Certainty{reach.Perhaps, reach.Every}:
+		return "Surely allowed, and before only perhaps"
+	case [2]reach.Certainty{reach.Some, reach.Every}:
+		return "Allowed between all pods, and before only between some"
+	case [2]reach.Certainty{reach.Every, reach.Some}:
+		return "Allowed only between some pods, and before between all"
+	case [2]reach.Certainty{reach.Every, reach.Perhaps}:
+		return "Only perhaps allowed (it depends on pods' addresses), and before surely"
+	}
+	return "Only perhaps allowed (it depends on pods' addresses), and before surely between some pods"
+}
+
 // Text writes the difference for people.
 func (d *Diff) Text(w io.Writer) error {
-	var out strings.Builder
+	out := bufio.NewWriter(w)
 	if !d.Differ() {
-		out.WriteString("No difference: the same connections are allowed, and the same is found.\n")
-		_, err := io.WriteString(w, out.String())
-		return err
+		_, _ = out.WriteString("No difference: the same connections are allowed, and the same is found.\n")
+		return out.Flush()
 	}
-	opened, closed := d.lines(d.Opened), d.lines(d.Closed)
-	section := func(title string, rows [][3]string) {
-		if len(rows) > 0 {
-			out.WriteString(title + ":\n")
-			table(&out, rows, "→")
-			out.WriteByte('\n')
+	var counts []int
+	for _, s := range d.sections() {
+		n := table(out, s.title, s.rows)
+		if n > 0 {
+			_ = out.WriteByte('\n')
 		}
+		counts = append(counts, n)
 	}
-	section("Newly allowed", opened)
-	section("Newly blocked", closed)
 	findings := func(title string, findings []report.Finding) {
 		if len(findings) == 0 {
 			return
 		}
-		out.WriteString(title + ":\n")
+		_, _ = out.WriteString(title + ":\n")
 		for i := range findings {
 			f := &findings[i]
 			place := ""
 			if f.Source != nil {
 				place = fmt.Sprintf(" (%s:%d)", f.Source.File, f.Source.Line)
 			}
-			out.WriteString(report.Printable(fmt.Sprintf("%s %s at %s%s: %s", f.Action, f.Rule, f.Subject.String(), place, f.Message)) + "\n")
+			_, _ = out.WriteString(report.Printable(fmt.Sprintf("%s %s at %s%s: %s", f.Action, f.Rule, f.Subject.String(), place, f.Message)) + "\n")
 		}
-		out.WriteByte('\n')
+		_ = out.WriteByte('\n')
 	}
 	findings("New findings", d.NewFindings)
 	findings("Findings that are gone", d.GoneFindings)
-	out.WriteString(d.summary(len(opened), len(closed)) + "\n")
-	_, err := io.WriteString(w, out.String())
-	return err
+	_, _ = out.WriteString(d.summary(counts) + "\n")
+	return out.Flush()
 }
 
-// summary is one sentence.
-func (d *Diff) summary(opened, closed int) string {
-	parts := []string{
-		plural(opened, "line is newly allowed", "lines are newly allowed"),
-		fmt.Sprintf("%d newly blocked", closed),
-		fmt.Sprintf("%s new", plural(len(d.NewFindings), "finding is", "findings are")),
-		fmt.Sprintf("%d gone", len(d.GoneFindings)),
+// summary is one sentence; lines are how many of the sections.
+func (d *Diff) summary(lines []int) string {
+	text := plural(lines[0], "line is newly allowed", "lines are newly allowed") + fmt.Sprintf(", %d newly blocked", lines[1])
+	otherwise := 0
+	for _, n := range lines[2:] {
+		otherwise += n
 	}
-	text := parts[0] + ", " + parts[1] + "; " + parts[2] + ", " + parts[3]
+	if otherwise > 0 {
+		text += fmt.Sprintf(", %d allowed otherwise than before", otherwise)
+	}
+	text += "; " + plural(len(d.NewFindings), "finding is", "findings are") + fmt.Sprintf(" new, %d gone", len(d.GoneFindings))
 	if n := len(d.Added); n > 0 {
 		text += "; " + plural(n, "workload is new", "workloads are new")
 	}
@@ -106,73 +131,21 @@ func (d *Diff) summary(opened, closed int) string {
 	return text + "."
 }
 
-// mostRows is how many rows a table of a comment has: GitHub takes comments of up to 65,536 characters.
-const mostRows = 100
-
-// Markdown writes the difference so that it is fit for a comment on a pull request.
-func (d *Diff) Markdown(w io.Writer) error {
-	var out strings.Builder
-	opened, closed := d.lines(d.Opened), d.lines(d.Closed)
-	out.WriteString("### What the change allows and blocks\n\n")
-	if !d.Differ() {
-		out.WriteString("Nothing: the same connections are allowed, and the same is found.\n")
-	} else {
-		out.WriteString(upper(d.summary(len(opened), len(closed))) + "\n")
-	}
-	section := func(title string, rows [][3]string) {
-		if len(rows) == 0 {
-			return
-		}
-		fmt.Fprintf(&out, "\n**%s**\n\n| from | to | ports |\n|---|---|---|\n", title)
-		for i, row := range rows {
-			if i == mostRows {
-				fmt.Fprintf(&out, "\nand %d more: `portcullis diff` lists them all.\n", len(rows)-i)
-				break
-			}
-			fmt.Fprintf(&out, "| %s | %s | %s |\n", cell(row[0]), cell(row[1]), cell(row[2]))
-		}
-	}
-	section("Newly allowed", opened)
-	section("Newly blocked", closed)
-	findings := func(title string, findings []report.Finding) {
-		if len(findings) == 0 {
-			return
-		}
-		fmt.Fprintf(&out, "\n**%s**\n\n| | rule | object | |\n|---|---|---|---|\n", title)
-		for i := range findings {
-			f := &findings[i]
-			if i == mostRows {
-				fmt.Fprintf(&out, "\nand %d more: `portcullis check` lists them all.\n", len(findings)-i)
-				break
-			}
-			fmt.Fprintf(&out, "| %s | `%s` | %s | %s |\n", f.Action, f.Rule, cell(f.Subject.String()), cell(f.Message))
-		}
-	}
-	findings("New findings", d.NewFindings)
-	findings("Findings that are gone", d.GoneFindings)
-	_, err := io.WriteString(w, out.String())
-	return err
+// Changed is what is allowed otherwise than before, between two ends.
+type Changed struct {
+	From End `json:"from"`
+	To   End `json:"to"`
+	// Ports are as in Connection.
+	Ports []string `json:"ports"`
+	// Before and After are between how many pods it was and is allowed: "every", "some", "maybe" where that depends on addresses
+	// of pods that are not known, or "none".
+	Before string `json:"before"`
+	After  string `json:"after"`
 }
 
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-// cell is text in a cell of a Markdown table: nothing in it is markup, and no line ends.
-func cell(s string) string {
-	var out strings.Builder
-	for _, r := range report.Printable(s) {
-		switch {
-		case strings.ContainsRune("\\`*_{}[]()<>#+!|~@&", r):
-			if r == '<' || r == '>' || r == '&' || r == '@' {
-				fmt.Fprintf(&out, "&#%d;", r)
-				continue
-			}
-			out.WriteByte('\\')
-		case r == '\t':
-			r = ' '
-		}
-		out.WriteRune(r)
-	}
-	return out.String()
+// certainty is a certainty in JSON.
+func certainty(c reach.Certainty) string {
+	return [...]string{reach.Never: "none", reach.Perhaps: "maybe", reach.Some: "some", reach.Every: "every"}[c]
 }
 
 // JSON writes every pair of workloads with what it opens and closes.
@@ -190,6 +163,13 @@ func (d *Diff) JSON(w io.Writer) error {
 		}
 		l.end()
 	}
+	l.begin("changed")
+	for _, s := range d.Shifts {
+		for e := range s.Edges() {
+			l.item(Changed{From: end(e.From, e.Addrs), To: end(e.To, e.Addrs), Ports: Ports(e.Ports), Before: certainty(s.Before), After: certainty(s.After)})
+		}
+	}
+	l.end()
 	for _, side := range []struct {
 		field string
 		of    []*reach.Workload

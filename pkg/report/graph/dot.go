@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -11,8 +12,8 @@ import (
 
 // DOT writes the graph for Graphviz: namespaces are clusters, and what holds for all of a namespace is a node of its own.
 func (g *Graph) DOT(w io.Writer) error {
-	var out strings.Builder
-	out.WriteString("digraph reach {\n  rankdir=LR;\n  node [shape=box, style=rounded];\n")
+	out := bufio.NewWriter(w)
+	_, _ = out.WriteString("digraph reach {\n  rankdir=LR;\n  node [shape=box, style=rounded];\n")
 	merged := g.Merged()
 	groups := map[string][]string{} // by namespace: the nodes that are more than one workload
 	outside := map[string]bool{}
@@ -33,39 +34,38 @@ func (g *Graph) DOT(w io.Writer) error {
 			order = append(order, id)
 		}
 	}
-	for _, m := range merged {
+	for m := range merged {
 		note(m.From, name(m.From, m.Addrs))
 		note(m.To, name(m.To, m.Addrs))
 	}
 	for i := 0; i < len(g.Workloads); {
 		namespace := g.Workloads[i].Namespace
-		fmt.Fprintf(&out, "  subgraph %s {\n    label=%s;\n", quote("cluster_"+namespace), quote(namespace))
+		_, _ = fmt.Fprintf(out, "  subgraph %s {\n    label=%s;\n", quote("cluster_"+namespace), quote(namespace))
 		for ; i < len(g.Workloads) && g.Workloads[i].Namespace == namespace; i++ {
 			w := g.Workloads[i]
-			fmt.Fprintf(&out, "    %s [label=%s];\n", quote(w.String()), quote(fmt.Sprintf("%s\n%s, %s", w.Name, w.Kind, plural(w.Pods, "pod", "pods"))))
+			_, _ = fmt.Fprintf(out, "    %s [label=%s];\n", quote(w.String()), quote(fmt.Sprintf("%s\n%s, %s", w.Name, w.Kind, plural(w.Pods, "pod", "pods"))))
 		}
 		for _, id := range groups[namespace] {
-			fmt.Fprintf(&out, "    %s [style=\"rounded,dashed\"];\n", quote(id))
+			_, _ = fmt.Fprintf(out, "    %s [style=\"rounded,dashed\"];\n", quote(id))
 		}
-		out.WriteString("  }\n")
+		_, _ = out.WriteString("  }\n")
 	}
 	for _, id := range order {
 		shape := "box"
 		if outside[id] {
 			shape = "ellipse"
 		}
-		fmt.Fprintf(&out, "  %s [shape=%s, style=dashed];\n", quote(id), shape)
+		_, _ = fmt.Fprintf(out, "  %s [shape=%s, style=dashed];\n", quote(id), shape)
 	}
-	for _, m := range merged {
+	for m := range merged {
 		style := ""
 		if m.Ports.IsEmpty() {
 			style = ", style=dashed"
 		}
-		fmt.Fprintf(&out, "  %s -> %s [label=%s%s];\n", quote(name(m.From, m.Addrs)), quote(name(m.To, m.Addrs)), quote(flow(&m.Flow)), style)
+		_, _ = fmt.Fprintf(out, "  %s -> %s [label=%s%s];\n", quote(name(m.From, m.Addrs)), quote(name(m.To, m.Addrs)), quote(flow(&m.Flow)), style)
 	}
-	out.WriteString("}\n")
-	_, err := io.WriteString(w, out.String())
-	return err
+	_, _ = out.WriteString("}\n")
+	return out.Flush()
 }
 
 // quote is a DOT string: "In quoted strings in DOT, the only escaped character is double-quote" (https://graphviz.org/doc/info/lang.html);

@@ -2,15 +2,14 @@
 package graph
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
-	"github.com/portcullis-dev/portcullis/pkg/report"
 )
 
 // Graph is what is rendered.
@@ -25,27 +24,24 @@ const mostPrefixes = 6
 
 // Text writes the connections for people, one line each: workloads of equal connections are one.
 func (g *Graph) Text(w io.Writer) error {
-	var rows [][3]string
-	for _, m := range g.Merged() {
-		rows = append(rows, [3]string{name(m.From, m.Addrs), name(m.To, m.Addrs), flow(&m.Flow)})
-	}
-	var out strings.Builder
-	table(&out, rows, "→")
+	out := bufio.NewWriter(w)
+	lines := table(out, "", newLines(g.Connectivity, nil).rows)
 	if len(g.Potentials) > 0 {
-		out.WriteString("\nPods that do not exist yet could, as far as this side allows it:\n")
-		rows = rows[:0]
-		for i := range g.Potentials {
-			from, to := potential(&g.Potentials[i])
-			rows = append(rows, [3]string{from, to, g.Potentials[i].Ports.String()})
-		}
-		table(&out, rows, "→")
+		_ = out.WriteByte('\n')
+		lines = table(out, "Pods that do not exist yet could, as far as this side allows it", func(yield func(row) bool) {
+			for i := range g.Potentials {
+				from, to := potential(&g.Potentials[i])
+				if !yield(row{newField(from), newField(to), newField(g.Potentials[i].Ports.String())}) {
+					return
+				}
+			}
+		})
 	}
-	if len(rows) > 0 {
-		out.WriteByte('\n')
+	if lines > 0 {
+		_ = out.WriteByte('\n')
 	}
-	g.summary(&out)
-	_, err := io.WriteString(w, out.String())
-	return err
+	g.summary(out)
+	return out.Flush()
 }
 
 // potential is both ends of a connection of pods that do not exist yet.
@@ -70,51 +66,10 @@ func name(g *reach.Group, addrs netset.Addrs) string {
 	return g.String()
 }
 
-// flow is "TCP/80", with what is not certain of it.
-func flow(f *reach.Flow) string {
-	var parts []string
-	if !f.Ports.IsEmpty() {
-		text := f.Ports.String()
-		if f.Partial {
-			text += " (not between all pods)"
-		}
-		parts = append(parts, text)
-	}
-	if !f.Maybe.IsEmpty() {
-		parts = append(parts, f.Maybe.String()+" (perhaps: it depends on pods' addresses)")
-	}
-	return strings.Join(parts, ", ")
-}
-
-// widest is how far columns are aligned.
-const widest = 44
-
-// table writes rows of two aligned columns and a third.
-func table(out *strings.Builder, rows [][3]string, arrow string) {
-	var width [2]int
-	for r := range rows {
-		row := &rows[r]
-		for i := range row {
-			row[i] = report.Printable(row[i])
-		}
-		for i := range width {
-			if n := len([]rune(row[i])); n <= widest {
-				width[i] = max(width[i], n)
-			}
-		}
-	}
-	pad := func(text string, n int) string {
-		return text + strings.Repeat(" ", max(0, n-len([]rune(text))))
-	}
-	for _, row := range rows {
-		fmt.Fprintf(out, "%s %s %s  %s\n", pad(row[0], width[0]), arrow, pad(row[1], width[1]), row[2])
-	}
-}
-
-func (g *Graph) summary(out *strings.Builder) {
+func (g *Graph) summary(out io.Writer) {
 	n := len(g.Workloads)
 	if n == 0 {
-		out.WriteString("There is no workload and no pod in the input.\n")
+		_, _ = io.WriteString(out, "There is no workload and no pod in the input.\n")
 		return
 	}
 	open := [2]int{}
@@ -125,7 +80,7 @@ func (g *Graph) summary(out *strings.Builder) {
 			}
 		}
 	}
-	fmt.Fprintf(out, "%s: %s isolated for ingress, %s for egress.\n", plural(n, "workload", "workloads"), share(n, n-open[model.Ingress]), share(n, n-open[model.Egress]))
+	_, _ = fmt.Fprintf(out, "%s: %s isolated for ingress, %s for egress.\n", plural(n, "workload", "workloads"), share(n, n-open[model.Ingress]), share(n, n-open[model.Egress]))
 }
 
 func share(all, n int) string {

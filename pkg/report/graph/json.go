@@ -67,7 +67,7 @@ func JSONWorkload(w *reach.Workload) Workload {
 
 // JSONConnection is the edge as JSON has it.
 func JSONConnection(e *reach.Edge) Connection {
-	return Connection{From: end(e.From, e.Addrs), To: end(e.To, e.Addrs), Ports: Ports(e.Ports), Partial: e.Partial, Maybe: Ports(e.Maybe)}
+	return Connection{From: end(e.From, e.Addrs), To: end(e.To, e.Addrs), Ports: Ports(e.Ports), Partial: e.Partial(), Maybe: Ports(e.Maybe)}
 }
 
 func end(w *reach.Workload, addrs netset.Addrs) End {
@@ -194,15 +194,13 @@ func (g *Graph) CSV(w io.Writer) error {
 	write("from", "to", "ports", "pods")
 	for e := range g.Edges() {
 		from, to := csvEnd(e.From, e.Addrs), csvEnd(e.To, e.Addrs)
-		pods := "every"
-		if e.Partial {
-			pods = "some"
-		}
-		if !e.Ports.IsEmpty() {
-			write(from, to, strings.Join(Ports(e.Ports), " "), pods)
-		}
-		if !e.Maybe.IsEmpty() {
-			write(from, to, strings.Join(Ports(e.Maybe), " "), "maybe")
+		for _, part := range []struct {
+			ports netset.Ports
+			pods  string
+		}{{e.Every, "every"}, {e.Ports.Minus(e.Every), "some"}, {e.Maybe, "maybe"}} {
+			if !part.ports.IsEmpty() {
+				write(from, to, strings.Join(Ports(part.ports), " "), part.pods)
+			}
 		}
 	}
 	for i := range g.Potentials {

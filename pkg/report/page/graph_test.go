@@ -93,7 +93,7 @@ func TestTheGraphSaysExactlyWhatTheEdgesSay(t *testing.T) {
 				p.to = e.To.String()
 			}
 			unisolated := (e.From == nil || !e.From.Isolated[model.Egress]) && (e.To == nil || !e.To.Isolated[model.Ingress])
-			anything := e.Ports.Equal(netset.AllPorts()) && !e.Partial && (e.From != nil && e.To != nil || e.Addrs.Equal(netset.AllAddrs()))
+			anything := e.Ports.Equal(netset.AllPorts()) && !e.Partial() && (e.From != nil && e.To != nil || e.Addrs.Equal(netset.AllAddrs()))
 			n := got[p]
 			delete(got, p)
 			if n == 0 && unisolated && anything {

@@ -127,7 +127,7 @@ func (m *merger) open(from, to, flow int) bool {
 		return false
 	}
 	f := m.of.FlowAt(flow)
-	return !f.Partial && f.Ports.Equal(netset.AllPorts())
+	return !f.Partial() && f.Ports.Equal(netset.AllPorts())
 }
 
 // withOpen is merge, or every open workload and the others where that is shorter.
@@ -209,6 +209,7 @@ func (m *merger) outside() {
 	type key struct {
 		direction    model.Direction
 		addrs, ports string
+		partial      bool
 	}
 	members := map[key][]int{}
 	edges := map[key]reach.Edge{}
@@ -216,19 +217,19 @@ func (m *merger) outside() {
 	var order []key
 	for _, d := range model.Directions {
 		for i := range m.view.Nodes {
-			conns := m.of.External(i, d)
-			if open := [2]bool{m.view.Nodes[i].OpenIn, m.view.Nodes[i].OpenOut}; open[d] && conns.Equal(netset.AllConns()) {
-				continue
-			}
-			for _, part := range conns.Parts() {
-				k := key{d, part.Addrs.String(), part.Ports.String()}
+			open := [2]bool{m.view.Nodes[i].OpenIn, m.view.Nodes[i].OpenOut}[d]
+			for addrs, flow := range m.of.ExternalParts(i, d) {
+				if open && addrs.Equal(netset.AllAddrs()) && flow.Every.Equal(netset.AllPorts()) {
+					continue
+				}
+				k := key{d, addrs.String(), flow.Ports.String(), flow.Partial()}
 				if _, there := edges[k]; !there {
-					edges[k] = reach.Edge{Addrs: part.Addrs, Flow: reach.Flow{Ports: part.Ports}}
+					edges[k] = reach.Edge{Addrs: addrs, Flow: flow}
 					order = append(order, k)
 				}
 				if _, there := ranges[k.addrs]; !there {
 					ranges[k.addrs] = len(m.view.Ranges)
-					m.view.Ranges = append(m.view.Ranges, rangeOf(part.Addrs))
+					m.view.Ranges = append(m.view.Ranges, rangeOf(addrs))
 				}
 				members[k] = append(members[k], i)
 			}
@@ -263,7 +264,7 @@ func (m *merger) flow(f *reach.Flow) int {
 		g = graphFlow{Ports: f.Maybe.String(), Note: "perhaps: it depends on addresses of pods that are not known", Maybe: true}
 	case !f.Maybe.IsEmpty():
 		g.Note = "and perhaps " + f.Maybe.String() + ": it depends on addresses of pods that are not known"
-	case f.Partial:
+	case f.Partial():
 		g.Note = "not between all pods"
 	}
 	at, there := m.flows[g]
