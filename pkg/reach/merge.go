@@ -60,7 +60,7 @@ func (c *Connectivity) Merged() iter.Seq[Merged] {
 	sources := g.sources(members)
 	return func(yield func(Merged) bool) {
 		targets := make([][]int, len(c.flows)) // by index of the flow
-		var lines []Merged
+		var found []target
 		for _, from := range sources {
 			self := -1
 			if !from.Whole && from.Workloads[0].Pods < 2 {
@@ -76,16 +76,16 @@ func (c *Connectivity) Merged() iter.Seq[Merged] {
 				}
 				targets[at] = append(targets[at], j)
 			}
-			lines = lines[:0]
+			found = found[:0]
 			for _, at := range flows {
 				for _, to := range g.group(targets[at], self) {
-					lines = append(lines, Merged{From: from.Group, To: to, Flow: c.flows[at]})
+					found = append(found, target{to, at})
 				}
 				targets[at] = targets[at][:0]
 			}
-			slices.SortFunc(lines, func(a, b Merged) int { return a.To.first - b.To.first })
-			for _, line := range lines {
-				if !yield(line) {
+			slices.SortFunc(found, func(a, b target) int { return a.first - b.first })
+			for _, to := range found {
+				if !yield(Merged{From: from.Group, To: to.Group, Flow: c.flows[to.flow]}) {
 					return
 				}
 			}
@@ -155,9 +155,10 @@ func newGrouper(c *Connectivity) *grouper {
 		for last < len(c.Workloads) && c.Workloads[last].Namespace == c.Workloads[first].Namespace {
 			last++
 		}
-		for ; first < last; first++ {
-			g.spaces[first] = [2]int{first, last}
+		for i := first; i < last; i++ {
+			g.spaces[i] = [2]int{first, last}
 		}
+		first = last
 	}
 	return g
 }
@@ -165,6 +166,11 @@ func newGrouper(c *Connectivity) *grouper {
 type source struct {
 	*Group
 	kind int
+}
+
+type target struct {
+	*Group
+	flow int32
 }
 
 // sources groups the sources, sorted by their first workload.
