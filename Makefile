@@ -3,7 +3,7 @@
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 BENCHSTAT    = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
-MODULES      = . test/controlplane/build test/browser test/cyclonus test/certmanager test/reports
+MODULES      = . test/controlplane/build test/browser test/cyclonus test/certmanager test/reports test/sarif
 FUZZTIME     = 30s
 COUNT        = 6
 
@@ -21,6 +21,7 @@ test: control-plane ## run all tests: unit, property, fixtures, and end to end a
 	go test ./...
 	go test -C test/controlplane/build .
 	go test -C test/cyclonus .
+	go test -C test/sarif .
 	hack/browser go test -C test/browser .
 	@hack/left-out
 
