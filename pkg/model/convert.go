@@ -167,6 +167,15 @@ func isInternal(annotations map[string]string) bool {
 	return false
 }
 
+// sourceRanges are those of the spec, or, if it has none, of the annotation from before there was the field, which cloud
+// providers still read (https://pkg.go.dev/k8s.io/cloud-provider/service/helpers#GetLoadBalancerSourceRanges).
+func sourceRanges(svc *corev1.Service) []string {
+	if len(svc.Spec.LoadBalancerSourceRanges) > 0 {
+		return svc.Spec.LoadBalancerSourceRanges
+	}
+	return items(svc.Annotations[corev1.AnnotationLoadBalancerSourceRangesKey])
+}
+
 // SetService stores a Service. One that is being deleted exposes nothing.
 func (s *Store) SetService(svc *corev1.Service) {
 	out := &Service{
@@ -182,8 +191,8 @@ func (s *Store) SetService(svc *corev1.Service) {
 	if svc.Spec.LoadBalancerClass != nil {
 		out.LoadBalancerClass = *svc.Spec.LoadBalancerClass
 	}
-	for _, cidr := range svc.Spec.LoadBalancerSourceRanges {
-		out.SourceRanges = out.SourceRanges.Union(addrsOf(cidr))
+	for _, cidr := range sourceRanges(svc) {
+		out.SourceRanges = out.SourceRanges.Union(addrsOf(strings.TrimSpace(cidr)))
 	}
 	for _, ip := range slices.Concat(svc.Spec.ClusterIPs, []string{svc.Spec.ClusterIP}) {
 		if addr, err := netip.ParseAddr(ip); err == nil {

@@ -169,6 +169,7 @@ type foreign struct {
 		} `json:"conversion"`
 		// routes
 		ParentRefs []struct {
+			Group     *string `json:"group"`
 			Kind      *string `json:"kind"`
 			Namespace *string `json:"namespace"`
 			Name      string  `json:"name"`
@@ -246,13 +247,22 @@ func (f *foreign) grants() []grant {
 	return out
 }
 
+// routes are the backends of a route. One whose parents are all Services is of a mesh, for traffic between pods, and gives
+// none (https://gateway-api.sigs.k8s.io/mesh/gamma/).
 func (f *foreign) routes(kind string, o metav1.Object) map[string][]backendRecord {
 	own := namespaceOf(o)
 	var gateways []string
+	services := 0
 	for _, p := range f.Spec.ParentRefs {
-		if p.Kind == nil || *p.Kind == "Gateway" {
+		switch {
+		case or(p.Kind, "Gateway") == "Gateway":
 			gateways = append(gateways, or(p.Namespace, own)+"/"+p.Name)
+		case *p.Kind == "Service" && or(p.Group, "") == "":
+			services++
 		}
+	}
+	if services > 0 && services == len(f.Spec.ParentRefs) {
+		return map[string][]backendRecord{}
 	}
 	slices.Sort(gateways)
 	origin := Origin{Kind: "route", Namespace: own, Name: o.GetName(), Gateways: strings.Join(gateways, ",")}

@@ -40,6 +40,8 @@ func TestWhatForwardsToAServiceFromOutsideIsABackendOfIt(t *testing.T) {
 			[]model.Backend{{Origin: model.Origin{Kind: "crd", Name: "doors.example.com"}, Service: "convert", PortNumber: 443}}},
 		"a route to another kind of backend": {`{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {namespace: shop, name: web}, spec: {
 			rules: [{backendRefs: [{group: example.com, kind: Bucket, name: web, port: 80}]}]}}`, nil},
+		"a route of a mesh, whose parent is a Service": {`{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {namespace: shop, name: web}, spec: {
+			parentRefs: [{group: "", kind: Service, name: mesh}], rules: [{backendRefs: [{name: web, port: 80}]}]}}`, nil},
 	} {
 		assert.Equal(t, c.want, snapshot(t, model.Facts{}, c.object).NamespaceOrImplied("shop").Backends, name)
 	}
@@ -122,6 +124,10 @@ func TestALoadBalancerIsInternalIfAnAnnotationOfItsProviderSaysSo(t *testing.T) 
 	ranged := serviceOf(t, "", lb+`, loadBalancerClass: example.com/lb, loadBalancerSourceRanges: [8.8.8.0/24, 1.1.1.0/24]`)
 	assert.Equal(t, int64(512), ranged.SourceRanges.Size(netset.IPv4).Int64())
 	assert.Equal(t, "example.com/lb", ranged.LoadBalancerClass)
+	annotated := serviceOf(t, `service.beta.kubernetes.io/load-balancer-source-ranges: "8.8.8.0/24, 1.1.1.0/24"`, lb)
+	assert.Equal(t, ranged.SourceRanges, annotated.SourceRanges)
+	both := serviceOf(t, "service.beta.kubernetes.io/load-balancer-source-ranges: 9.9.9.0/24", lb+`, loadBalancerSourceRanges: [" 8.8.8.0/24", 1.1.1.0/24]`)
+	assert.Equal(t, ranged.SourceRanges, both.SourceRanges, "the field counts before the annotation, and blanks do not")
 	clusterIP := serviceOf(t, "networking.gke.io/load-balancer-type: Internal", "externalIPs: [203.0.113.9]")
 	assert.False(t, clusterIP.Internal || clusterIP.LoadBalancer || clusterIP.NodePort)
 	assert.True(t, clusterIP.ExternalIPs)

@@ -73,8 +73,8 @@ func (t *table) podClasses() []*PodClass {
 	return out
 }
 
-// templateClasses leaves out the templates that some pod was made from: such a pod carries all of the template's labels,
-// and its ports. Templates that are equal are one class.
+// templateClasses leaves out the templates that some pod was made from: such a pod carries all of the template's labels and
+// ports, and perhaps those of containers that were injected into it. Templates that are equal are one class.
 func (t *table) templateClasses(pods []*PodClass) []*PodClass {
 	if len(t.workloads) == 0 {
 		return nil
@@ -120,8 +120,13 @@ func (t *table) templateClasses(pods []*PodClass) []*PodClass {
 }
 
 func madeFrom(pod, template *PodClass) bool {
-	if pod.HostNetwork != template.HostNetwork || !slices.Equal(pod.Ports, template.Ports) {
+	if pod.HostNetwork != template.HostNetwork {
 		return false
+	}
+	for _, port := range template.Ports {
+		if !slices.Contains(pod.Ports, port) {
+			return false
+		}
 	}
 	for key, value := range template.Labels {
 		if got, there := pod.Labels[key]; !there || got != value {

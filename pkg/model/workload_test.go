@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -51,6 +52,16 @@ func TestATemplateStandsForItsPodsUntilThereAreSome(t *testing.T) {
 	assert.Equal(t, map[string]int{"shop/web": 3}, names(snapshot(t, model.Facts{}, deployment)))
 	const pod = `{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: web-1, labels: {app: web, pod-template-hash: x}}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}}`
 	assert.Equal(t, map[string]int{"shop/web-1": 1}, names(snapshot(t, model.Facts{}, deployment, pod)))
+}
+
+func TestATemplateStandsForNoMorePodsIfContainersWereInjectedIntoThem(t *testing.T) {
+	const containers = `[{name: c, ports: [{name: http, containerPort: %s}]}, {name: proxy, ports: [{name: stats, containerPort: 15090}]}]`
+	pod := func(port string) string {
+		return `{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: web-1, labels: {app: web, pod-template-hash: x}}, spec: {containers: ` +
+			strings.Replace(containers, "%s", port, 1) + `}}`
+	}
+	assert.Equal(t, map[string]int{"shop/web-1": 1}, names(snapshot(t, model.Facts{}, deployment, pod("8080"))))
+	assert.Equal(t, map[string]int{"shop/web-1": 1, "shop/web": 3}, names(snapshot(t, model.Facts{}, deployment, pod("8081"))), "of an older template")
 }
 
 func TestPodsThatAreGoneAreNoPods(t *testing.T) {

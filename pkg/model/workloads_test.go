@@ -51,7 +51,7 @@ func TestTheWorkloadsOfANamespaceKnowTheirPods(t *testing.T) {
 		{"if it has no selector, then the labels of its template find its pods", []string{
 			`{apiVersion: batch/v1, kind: CronJob, metadata: {namespace: shop, name: nightly}, spec: {jobTemplate: {spec: {template: {metadata: {labels: {app: nightly}}}}}}}`,
 			pod("nightly-1", "{app: nightly, job: x}", 80)},
-			map[string][]string{"CronJob/nightly": {"shop/nightly", "shop/nightly-1"}}},
+			map[string][]string{"CronJob/nightly": {"shop/nightly-1"}}},
 		{"if it has neither selector nor labels, then no other pod is its own", []string{
 			`{apiVersion: batch/v1, kind: Job, metadata: {namespace: shop, name: once}, spec: {template: {}}}`, pod("other", "{app: other}", 80)},
 			map[string][]string{"Job/once": {"shop/once"}}},
