@@ -26,6 +26,9 @@ func (x *explainer) answer(from, to reach.Endpoint, w want) pair {
 	families := families(x.view, from, to)
 	if len(families) == 0 {
 		p.verdict, p.c.Verdict, p.c.Reason = Blocked, Blocked, "They have no address family in common: one has only IPv4 addresses and the other only IPv6 ones."
+		if from.Family != 0 || to.Family != 0 {
+			p.c.Reason = "They have no address family in common with the address that is asked about: name the pods in place of their addresses to ask about every family."
+		}
 		return p
 	}
 	if w.all {
@@ -62,11 +65,12 @@ func verdictOfTruth(t reach.Truth) Verdict {
 	return Blocked
 }
 
-// families are those that both ends may have addresses of.
+// families are those that both ends may have addresses of, and that they are asked for.
 func families(v *reach.View, from, to reach.Endpoint) []netset.Family {
 	var out []netset.Family
 	for _, f := range []netset.Family{netset.IPv4, netset.IPv6} {
-		if v.MayHave(from, f) && v.MayHave(to, f) {
+		asked := (from.Family == 0 || from.Family == f) && (to.Family == 0 || to.Family == f)
+		if asked && v.MayHave(in(from, f), f) && v.MayHave(in(to, f), f) {
 			out = append(out, f)
 		}
 	}

@@ -101,7 +101,7 @@ func (r *resolver) hintService(to *end, asked want) {
 func (r *resolver) hintHostNetwork(ends ...*end) {
 	for _, e := range ends {
 		if e.Kind != kindNode && slices.ContainsFunc(e.ends, func(e reach.Endpoint) bool { return !e.Outside() && e.Class.HostNetwork }) {
-			r.note("%s runs on the host's network: with most CNIs no policy isolates it, and to the policies of others it is its node's address.", e)
+			r.note("%s runs on the host's network: with most CNIs no policy isolates it, and to the policies of others it is its node's address, which the pods of that node itself always let in.", e)
 		}
 	}
 }

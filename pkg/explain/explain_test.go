@@ -165,7 +165,7 @@ func TestWhatIsNotKnownIsSaidToBe(t *testing.T) {
 func TestPodsOnTheHostsNetworkAreNodes(t *testing.T) {
 	e := ask(t, model.Facts{}, "monitoring/ds/node-exporter", "deploy/web", "8080")
 	assert.Equal(t, explain.Unknown, ask(t, model.Facts{}, "monitoring/ds/node-exporter", "deploy/web", "http").Verdict)
-	assert.Contains(t, e.Notes, "DaemonSet monitoring/node-exporter runs on the host's network: with most CNIs no policy isolates it, and to the policies of others it is its node's address.")
+	assert.Contains(t, e.Notes, "DaemonSet monitoring/node-exporter runs on the host's network: with most CNIs no policy isolates it, and to the policies of others it is its node's address, which the pods of that node itself always let in.")
 	assert.Contains(t, e.NoChange, "which are not known here")
 	assert.Equal(t, "NetworkPolicies do not apply to the host's network with most CNIs", e.Cases[0].Egress.Reason)
 
@@ -277,4 +277,28 @@ func TestOneChangeServesPodsOfAllReleases(t *testing.T) {
 func TestIfFlannelIsTheCNIThenItIsSaidThatNothingIsEnforced(t *testing.T) {
 	assert.Contains(t, ask(t, model.Facts{CNI: "flannel"}, "web-1", "web-2", "80").Notes,
 		"flannel enforces no NetworkPolicies: with it alone, nothing that is blocked here is blocked in the cluster.")
+}
+
+func TestIfAnAddressOfAPodIsNamedThenItsFamilyAloneIsAskedAbout(t *testing.T) {
+	world := cluster(t, model.Facts{},
+		`{apiVersion: v1, kind: Pod, metadata: {namespace: both, name: a, labels: {app: a}}, status: {podIPs: [{ip: 10.7.0.1}, {ip: "fd00:7::1"}]}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {namespace: both, name: b, labels: {app: b}}, status: {podIPs: [{ip: 10.7.0.2}, {ip: "fd00:7::2"}]}}`,
+		`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {namespace: both, name: b}, spec: {podSelector: {matchLabels: {app: b}},
+		  policyTypes: [Ingress], ingress: [{from: [{ipBlock: {cidr: "fd00:7::/64"}}]}]}}`)
+	for _, c := range []struct {
+		from, to string
+		want     explain.Verdict
+	}{
+		{"both/a", "both/b", explain.Allowed},
+		{"fd00:7::1", "both/b", explain.Allowed},
+		{"10.7.0.1", "both/b", explain.Blocked},
+		{"both/a", "10.7.0.2", explain.Blocked},
+		{"10.7.0.1", "fd00:7::2", explain.Blocked},
+	} {
+		for _, port := range []string{"TCP/80", ""} {
+			e, err := explain.Explain(world, explain.Question{From: c.from, To: c.to, Port: port})
+			require.NoError(t, err)
+			assert.Equal(t, c.want, e.Verdict, "%s -> %s %s", c.from, c.to, port)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/netset"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 )
 
@@ -226,7 +227,7 @@ func (r *resolver) address(addr netip.Addr) *end {
 				if !slices.Contains(c.Pods[i].IPs, addr) {
 					continue
 				}
-				e := &end{End: End{kindPod, c.Namespace, c.Pods[i].Name}, ends: []reach.Endpoint{{Class: c, Pod: &c.Pods[i]}}}
+				e := &end{End: End{kindPod, c.Namespace, c.Pods[i].Name}, ends: []reach.Endpoint{{Class: c, Pod: &c.Pods[i], Family: familyOf(addr)}}}
 				if !c.HostNetwork {
 					r.note("%s is the address of %s.", addr, e)
 					return e
@@ -258,6 +259,14 @@ func (r *resolver) address(addr netip.Addr) *end {
 		r.note("%s is within the cluster's range for pods, but no pod here has it: it is taken as an address outside of the cluster.", addr)
 	}
 	return &end{End: End{Kind: kindAddress, Name: addr.String()}, ends: []reach.Endpoint{{Addr: addr}}}
+}
+
+// familyOf is the one address family that is asked about where an address is named.
+func familyOf(addr netip.Addr) netset.Family {
+	if addr.Is4() {
+		return netset.IPv4
+	}
+	return netset.IPv6
 }
 
 func (r *resolver) noNamespace(namespace, kind, name string) error {
