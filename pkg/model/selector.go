@@ -34,12 +34,11 @@ func CompileSelector(s *metav1.LabelSelector) (Selector, error) {
 	for key, value := range s.MatchLabels {
 		out.add(term{key: key, values: []string{value}})
 	}
+	excluded := map[string][]string{} // by key; put together at once, as there may be thousands for one key
 	for i, e := range s.MatchExpressions {
-		t := term{key: e.Key, values: slices.Compact(slices.Sorted(slices.Values(e.Values)))}
+		t := term{key: e.Key, values: unique(e.Values)}
 		switch e.Operator {
-		case metav1.LabelSelectorOpIn:
-		case metav1.LabelSelectorOpNotIn:
-			t.negated, t.absentOK = true, true
+		case metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn:
 		case metav1.LabelSelectorOpExists:
 			t.negated = true
 		case metav1.LabelSelectorOpDoesNotExist:
@@ -54,9 +53,20 @@ func CompileSelector(s *metav1.LabelSelector) (Selector, error) {
 		if !wantsValues && len(e.Values) > 0 {
 			return Selector{}, fmt.Errorf("matchExpressions[%d].values: must be empty when operator is %s", i, e.Operator)
 		}
+		if e.Operator == metav1.LabelSelectorOpNotIn {
+			excluded[e.Key] = append(excluded[e.Key], e.Values...)
+			continue
+		}
 		out.add(t)
 	}
+	for key, values := range excluded {
+		out.add(term{key: key, values: unique(values), negated: true, absentOK: true})
+	}
 	return out, nil
+}
+
+func unique(values []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(values)))
 }
 
 // SelectorOf is the selector that demands exactly the labels.
@@ -89,7 +99,7 @@ func (t term) and(o term) term {
 	switch {
 	case t.negated && o.negated:
 		out.negated = true
-		out.values = slices.Compact(slices.Sorted(slices.Values(slices.Concat(t.values, o.values))))
+		out.values = unique(slices.Concat(t.values, o.values))
 	case t.negated:
 		out.values = filter(o.values, t.allows)
 	default:

@@ -156,6 +156,9 @@ func (e Exemption) Covers(rule string) bool { return slices.Contains(e.Rules, ru
 
 const dateFormat = time.DateOnly
 
+// mostTold bounds the problems that are told of one annotation, which may be long.
+const mostTold = 16
+
 // ParseExemption reads the exempt annotations. The exemption is the zero value where there is none, and where it does not
 // hold: without a reason, past its last day, or with a date that cannot be read. Unknown rules are left out of it.
 func ParseExemption(annotations map[string]string, rules []string, now time.Time) (Exemption, []SettingProblem) {
@@ -177,9 +180,13 @@ func ParseExemption(annotations map[string]string, rules []string, now time.Time
 	if len(names) == 0 {
 		bad(AnnotationExempt, "List ids of rules, separated by commas.", "It lists no rule, so nothing is exempt.")
 	}
+	unknown := 0
 	for _, id := range names {
 		if slices.Contains(rules, id) {
 			out.Rules = append(out.Rules, id)
+			continue
+		}
+		if unknown++; unknown > mostTold {
 			continue
 		}
 		fix := "See portcullis rules for those there are."
@@ -187,6 +194,9 @@ func ParseExemption(annotations map[string]string, rules []string, now time.Time
 			fix = "Did you mean " + near + "?"
 		}
 		bad(AnnotationExempt, fix, "There is no rule %q.", clipped(id))
+	}
+	if more := unknown - mostTold; more > 0 {
+		bad(AnnotationExempt, "See portcullis rules for those there are.", "It lists %d more that are no rules.", more)
 	}
 	slices.Sort(out.Rules)
 	out.Rules = slices.Compact(out.Rules)
@@ -230,8 +240,12 @@ func ParseClaims(annotations map[string]string) ([]Claim, []SettingProblem) {
 	}
 	const fix = "Write service/NAME, ingress/NAME or gateway/NAME, several separated by commas."
 	var claims []Claim
+	known := map[Claim]bool{}
 	var problems []SettingProblem
 	bad := func(format string, args ...any) {
+		if len(problems) == mostTold {
+			return
+		}
 		problems = append(problems, SettingProblem{Key: AnnotationExposedBy, Annotation: true, Fix: fix, Message: fmt.Sprintf(format, args...)})
 	}
 	texts := items(list)
@@ -248,7 +262,8 @@ func ParseClaims(annotations map[string]string) ([]Claim, []SettingProblem) {
 			bad("%q is no kind of object that exposes pods.", clipped(kind))
 		case len(validation.IsDNS1123Subdomain(name)) > 0:
 			bad("%q is not the name of an object.", clipped(name))
-		case !slices.Contains(claims, claim):
+		case !known[claim]:
+			known[claim] = true
 			claims = append(claims, claim)
 		}
 	}

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,6 +186,15 @@ func TestClaims(t *testing.T) {
 			assert.ElementsMatch(t, c.problems, told(problems))
 		})
 	}
+}
+
+func TestOfALongListThatIsWrongTheFirstItemsAreTold(t *testing.T) {
+	list := strings.Repeat("x,", 20000)
+	_, problems := model.ParseExemption(map[string]string{model.AnnotationExempt: list, model.AnnotationExemptReason: "why"}, knownRules, noon)
+	require.Len(t, problems, 17)
+	assert.Equal(t, "It lists 19984 more that are no rules.", problems[16].Message)
+	_, problems = model.ParseClaims(map[string]string{model.AnnotationExposedBy: list})
+	assert.Len(t, problems, 16)
 }
 
 func TestPolicySettings(t *testing.T) {

@@ -1,7 +1,9 @@
 package reach_test
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -89,6 +91,32 @@ func TestTheNamesOfPortsStandForNumbersOfTheirOwnOnPodsToCome(t *testing.T) {
 	assert.Equal(t, map[string]int{"http": 1, "metrics": 1, "dns": 1}, names, "each name once")
 	assert.Len(t, numbers, 3, "and no two one number")
 	assert.Same(t, selection, v.Select(s.Namespace("shop").Policies[0]), "asked again, it is the same")
+}
+
+func TestIfThePolicySpeaksOfEveryPortThenEveryNameStillHasANumber(t *testing.T) {
+	s := world(t, nil, map[string]string{"web": `{podSelector: {}, policyTypes: [Ingress], ingress: [
+		{ports: [{port: 1, endPort: 65535}]}, {ports: [{port: http}, {port: metrics}, {port: dns, protocol: UDP}]}]}`})
+	v := reach.NewView(s)
+	policy := s.Namespace("shop").Policies[0]
+	pod := v.Select(policy).Classes[0]
+	assert.Equal(t, 3, reach.PortsOn(&policy.Rules[model.Ingress][1], pod).Size(), pod.Ports)
+}
+
+func TestIfTwoContainersGiveOneNameToDifferentPortsThenARuleIsForBoth(t *testing.T) {
+	const named = `{spec: {containers: [{name: a, ports: [{name: http, containerPort: 80}, {name: http, containerPort: 81, protocol: UDP}]},
+		{name: b, ports: [{name: http, containerPort: 8080}]}]}, status: {podIPs: [{ip: 10.0.0.2}]}}`
+	p := newPair(t, model.Facts{}, `{status: {podIPs: [{ip: 10.0.0.1}]}}`, named, `{podSelector: {matchLabels: {app: to}}, policyTypes: [Ingress], ingress: [{ports: [{port: http}]}]}`)
+	for port, want := range map[uint16]reach.Truth{80: reach.Yes, 8080: reach.Yes, 81: reach.No} {
+		assert.Equal(t, want, p.connect(port), port)
+	}
+	var names strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&names, ", {port: p%d}", i)
+	}
+	many := newPair(t, model.Facts{}, `{status: {podIPs: [{ip: 10.0.0.1}]}}`, named, `{podSelector: {matchLabels: {app: to}}, policyTypes: [Ingress], ingress: [{ports: [{port: http}`+names.String()+`]}]}`)
+	for port, want := range map[uint16]reach.Truth{80: reach.Yes, 8080: reach.Yes, 81: reach.No} {
+		assert.Equal(t, want, many.connect(port), port)
+	}
 }
 
 func TestPodsOfOneClassDoNotReachEachOtherAsAPodReachesItself(t *testing.T) {

@@ -7,7 +7,6 @@ package reach
 
 import (
 	"math"
-	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
@@ -93,9 +92,10 @@ func (v *View) Select(p *model.Policy) *Selection {
 }
 
 // namedPorts are the ports that the names in the policy's ingress rules will have on pods that do not exist yet. Which number
-// a name will stand for is not known: each gets one that neither the policy nor a Service beside it speaks of, from the top.
+// a name will stand for is not known: each gets one that neither the policy nor a Service beside it speaks of, as long as there are any.
 func (v *View) namedPorts(p *model.Policy) []model.ContainerPort {
 	var out []model.ContainerPort
+	known := map[model.ContainerPort]bool{}
 	var numbers []netset.Ports
 	for i := range p.Rules[model.Ingress] {
 		r := &p.Rules[model.Ingress][i]
@@ -107,7 +107,8 @@ func (v *View) namedPorts(p *model.Policy) []model.ContainerPort {
 		}
 		for _, spec := range r.Ports {
 			port := model.ContainerPort{Name: spec.Name, Port: netset.Port{Protocol: spec.Protocol}}
-			if spec.Name != "" && !slices.Contains(out, port) {
+			if spec.Name != "" && !known[port] {
+				known[port] = true
 				out = append(out, port)
 			}
 		}
@@ -121,14 +122,25 @@ func (v *View) namedPorts(p *model.Policy) []model.ContainerPort {
 			taken = taken.Union(netset.PortsOf(netset.Port{Protocol: port.Port.Protocol, Number: port.Target}))
 		}
 	}
-	number := uint16(math.MaxUint16)
-	for i := range out {
-		for out[i].Port.Number = number; number > 1 && taken.Contains(out[i].Port); number-- {
-			out[i].Port.Number = number - 1
+	i := 0
+	for _, free := range [...]bool{true, false} { // only where all are spoken of, others
+		for number := uint16(math.MaxUint16); number > 0 && i < len(out); number-- {
+			if takenByAny(taken, number) != free {
+				out[i].Port.Number = number
+				i++
+			}
 		}
-		number--
 	}
 	return out
+}
+
+func takenByAny(taken netset.Ports, number uint16) bool {
+	for _, protocol := range netset.Protocols() {
+		if taken.Contains(netset.Port{Protocol: protocol, Number: number}) {
+			return true
+		}
+	}
+	return false
 }
 
 // Isolating are the policies that select the pods of the class and isolate them in the direction. None means: not isolated,
@@ -210,19 +222,40 @@ func RuleExternal(r *model.Rule, c *model.PodClass, d model.Direction) netset.Co
 	return netset.ConnsOf(r.External, PortsOn(r, c))
 }
 
-// PortsOn is the rule's ports on the pods of the class, where names mean the class's own container ports.
+// PortsOn is the rule's ports on the pods of the class, where names mean the class's own container ports: all of them, where two
+// containers give one name to different ports.
 func PortsOn(r *model.Rule, c *model.PodClass) netset.Ports {
 	if !r.Named {
 		return r.Numeric
 	}
-	ports := r.Numeric
-	for _, spec := range r.Ports {
-		if spec.Name == "" {
-			continue
+	var named []netset.Port
+	if len(r.Ports)*len(c.Ports) > manyNames {
+		wanted := make(map[namedPort]bool, len(r.Ports))
+		for i := range r.Ports {
+			wanted[namedPort{r.Ports[i].Protocol, r.Ports[i].Name}] = true
 		}
-		if number, ok := c.NamedPort(spec.Protocol, spec.Name); ok {
-			ports = ports.Union(netset.PortsOf(netset.Port{Protocol: spec.Protocol, Number: number}))
+		for i := range c.Ports {
+			if p := &c.Ports[i]; p.Name != "" && wanted[namedPort{p.Port.Protocol, p.Name}] {
+				named = append(named, p.Port)
+			}
+		}
+		return r.Numeric.Union(netset.PortsOf(named...))
+	}
+	for i := range r.Ports {
+		for j := range c.Ports {
+			if spec, p := &r.Ports[i], &c.Ports[j]; spec.Name != "" && spec.Name == p.Name && spec.Protocol == p.Port.Protocol {
+				named = append(named, p.Port)
+			}
 		}
 	}
-	return ports
+	return r.Numeric.Union(netset.PortsOf(named...))
+}
+
+// manyNames is from how many comparisons on names are looked up: pods declare few ports, but those that do not exist yet have all
+// that a policy names.
+const manyNames = 1024
+
+type namedPort struct {
+	protocol netset.Protocol
+	name     string
 }

@@ -46,19 +46,24 @@ func (c crowd) verb(plural, singular string) string {
 
 func (c crowd) count() int { return reach.CountPods(c) }
 
-// portsText are ports for people. Ports of a hypothetical pod that have only a name are shown by it.
+// portsText are ports for people. Ports of a hypothetical pod that have only a name are shown by it, the first few of many.
 func portsText(ports netset.Ports, class *model.PodClass) string {
+	const most = 6
 	var names []string
+	var named []netset.Port
 	if class != nil && class.Hypothetical && ports.Size() < netset.AllPorts().Size()/2 {
 		for _, p := range class.Ports {
 			if ports.Contains(p.Port) {
 				names = append(names, p.Port.Protocol.String()+"/"+p.Name)
-				ports = ports.Minus(netset.PortsOf(p.Port))
+				named = append(named, p.Port)
 			}
 		}
 	}
-	if len(names) == 0 || !ports.IsEmpty() {
+	if ports = ports.Minus(netset.PortsOf(named...)); len(names) == 0 || !ports.IsEmpty() {
 		names = append(names, ports.Short())
+	}
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], " "), len(names)-most)
 	}
 	return strings.Join(names, " ")
 }

@@ -10,10 +10,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// mostTold bounds the findings that the message of a denial tells, and mostCauses those among its causes.
+const (
+	mostTold   = 32
+	mostCauses = 256
+)
+
 // Message is the text of a denial: the rules violated, and one line for each finding that denies, at most 32. It is empty if
 // nothing is denied.
 func (v *Verdict) Message() string {
-	const most = 32
 	denying := v.with(ActionDeny)
 	if len(denying) == 0 {
 		return ""
@@ -22,8 +27,8 @@ func (v *Verdict) Message() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s violates %s of level %q:", denying[0].Subject.Title(), plural(count, "rule", "rules"), v.Policy.Levels.Enforce)
 	for i := range denying {
-		if i == most {
-			fmt.Fprintf(&b, "\n- and %d more", len(denying)-most)
+		if i == mostTold {
+			fmt.Fprintf(&b, "\n- and %d more", len(denying)-mostTold)
 			break
 		}
 		b.WriteString("\n- ")
@@ -32,9 +37,10 @@ func (v *Verdict) Message() string {
 	return b.String()
 }
 
-// Causes are the findings that deny, as the causes of a Status: the reason is the rule's id.
+// Causes are the findings that deny, as the causes of a Status, at most 256: the reason is the rule's id.
 func (v *Verdict) Causes() []metav1.StatusCause {
 	denying := v.with(ActionDeny)
+	denying = denying[:min(len(denying), mostCauses)]
 	out := make([]metav1.StatusCause, len(denying))
 	for i := range denying {
 		d := denying[i]

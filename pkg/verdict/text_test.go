@@ -2,6 +2,7 @@ package verdict_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -66,6 +67,9 @@ func TestIfThereAreManyDenialsThenTheRestIsCounted(t *testing.T) {
 	assert.Len(t, lines, 34)
 	assert.Equal(t, "- and 8 more", lines[33])
 	assert.Len(t, v.Causes(), 40)
+
+	v = decide(verdict.Policy{Levels: defaults}, slices.Repeat(fs, 10)...)
+	assert.Len(t, v.Causes(), 256, "an answer is not as long as somebody likes")
 }
 
 func TestLines(t *testing.T) {
