@@ -112,9 +112,7 @@ func TestWithCertManagerTheChartIsInstalledRenewedAndTakenAwayWithoutOneRefusedW
 	kubectl(t, "--namespace", namespace, "rollout", "status", "deployment", "portcullis", "--timeout=2m")
 	l.flowed(t, "it is restarted")
 	l.asked(t)
-	t.Run("what it asks for", func(t *testing.T) {
-		verbsAreUsed(t, started, append(applies, "create subjectaccessreviews.authorization.k8s.io", "create tokenreviews.authentication.k8s.io")...)
-	})
+	t.Run("what it asks for", func(t *testing.T) { verbsAreUsed(t, started, elsewhere...) })
 
 	helm(t, "uninstall", "portcullis", "--wait")
 	l.flowed(t, "it is uninstalled")
@@ -123,6 +121,49 @@ func TestWithCertManagerTheChartIsInstalledRenewedAndTakenAwayWithoutOneRefusedW
 	kubectl(t, "delete", "namespace", namespace)
 	nothingIsLeft(t)
 	t.Logf("%d writes, none refused", l.written.Load())
+}
+
+// corporate is a CA that is there before Portcullis.
+const corporate = `
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {name: root}
+spec: {selfSigned: {}}
+---
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: corporate}
+spec: {isCA: true, commonName: corporate CA, secretName: corporate, issuerRef: {name: root}}
+---
+apiVersion: cert-manager.io/v1
+kind: Issuer
+metadata: {name: corporate}
+spec: {ca: {secretName: corporate}}
+`
+
+func TestWithAnIssuerThatIsThereTheChartHasItSignAndMakesNoCA(t *testing.T) {
+	started := time.Now()
+	certManager(t)
+	gatewayAPI(t)
+	l := startLoad(t)
+	makeNamespace(t)
+	file := filepath.Join(t.TempDir(), "corporate.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(corporate), 0o600))
+	kubectl(t, "--namespace", namespace, "apply", "--filename", file)
+	helm(t, "install", "portcullis", chart(), "--values", valuesFile(t, ""), "--set", "certificates.source=cert-manager",
+		"--set", "certificates.issuer=Issuer/corporate", "--set", "webhooks.networkPolicies.failurePolicy=Ignore", "--wait")
+	kubectl(t, "wait", "--for=jsonpath={.webhooks[0].clientConfig.caBundle}", "validatingwebhookconfiguration", "portcullis")
+	l.flowed(t, "it is installed")
+	l.asked(t)
+	assert.Equal(t, "corporate CA", served(t, nil).Issuer.CommonName)
+	assert.NotContains(t, kubectl(t, "--namespace", namespace, "get", "issuers,certificates", "--output=name"), "portcullis-ca")
+	t.Run("what it asks for", func(t *testing.T) { verbsAreUsed(t, started, elsewhere...) })
+
+	helm(t, "uninstall", "portcullis", "--wait")
+	l.flowed(t, "it is uninstalled")
+	l.stop()
+	kubectl(t, "delete", "namespace", namespace)
+	nothingIsLeft(t)
 }
 
 // TestFromASelfSignedCertificateToCertManagerAndBack does what docs/certificates.md says.
