@@ -29,7 +29,7 @@ namespace: {create: true}
 certificates: {source: files, secretName: serving, clientCA: {configMapName: a, names: [b]}}
 webhooks: {caBundle: bundle, annotations: {a: b}, url: "https://guard.example.org"}
 hostNetwork: true
-listenAddress: $(POD_IP)
+listenAddress: "[$(POD_IP)]"
 image: {digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
 imagePullSecrets: [{name: registry}]
 nodeSelector: {a: b}
