@@ -28,6 +28,33 @@ type registrar struct {
 	config func() *config.Config
 }
 
+// free says whether the webhook configurations may be written, and removed in the end: not those of an installation, which name a Service.
+// What a process before has left names a URL.
+func (r *registrar) free(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, registerTime)
+	defer cancel()
+	api := r.client.AdmissionregistrationV1()
+	var services []*admissionregistrationv1.ServiceReference
+	// What cannot be read is told when it is to be written.
+	if c, err := api.ValidatingWebhookConfigurations().Get(ctx, registration.Name, metav1.GetOptions{}); err == nil {
+		for i := range c.Webhooks {
+			services = append(services, c.Webhooks[i].ClientConfig.Service)
+		}
+	}
+	if c, err := api.MutatingWebhookConfigurations().Get(ctx, registration.Name, metav1.GetOptions{}); err == nil {
+		for i := range c.Webhooks {
+			services = append(services, c.Webhooks[i].ClientConfig.Service)
+		}
+	}
+	for _, s := range services {
+		if s != nil {
+			return fmt.Errorf("portcullis is installed in this cluster, in the namespace %s, and --register would take it out of service: "+
+				"uninstall it before, or leave --register out", s.Namespace)
+		}
+	}
+	return nil
+}
+
 // registerTime bounds one writing of the webhook configurations, or their removal.
 const registerTime = 10 * time.Second
 

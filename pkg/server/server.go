@@ -184,6 +184,7 @@ func (s *server) connect(ctx context.Context, review *admission.Options) error {
 	}
 	if s.options.Register {
 		s.registrar = &registrar{client: s.client, url: s.options.WebhookURL, bundle: s.certificates.CABundle, config: s.config}
+		return s.registrar.free(ctx)
 	}
 	return nil
 }

@@ -135,6 +135,17 @@ func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
+func TestItsDefaultDenyIsNotForTheClustersOwnPods(t *testing.T) {
+	inKubeSystem := func(values ...string) (string, error) {
+		return run(t, "", path("bin", "control-plane", "helm"), append([]string{"template", "portcullis", path("deploy", "chart"), "--namespace", "kube-system"}, values...)...)
+	}
+	out, err := inKubeSystem()
+	require.Error(t, err)
+	assert.Contains(t, out, "would cut every pod in kube-system off")
+	out, err = inKubeSystem("--set", "networkPolicy.enabled=false")
+	require.NoError(t, err, out)
+}
+
 func TestEveryValueIsDescribedAndHasADefault(t *testing.T) {
 	text, err := os.ReadFile(path("deploy", "chart", "values.schema.json"))
 	require.NoError(t, err)
