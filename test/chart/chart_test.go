@@ -126,6 +126,7 @@ func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
 		"if the failurePolicy is wrong, then":                {"webhooks: {networkPolicies: {failurePolicy: Deny}}", "value must be one of 'Fail', 'Ignore'"},
 		"if the URL has a path, then":                        {"webhooks: {url: https://example.org/validate}", "does not match pattern"},
 		"if files come without a Secret, then":               {"certificates: {source: files}", "needs certificates.secretName"},
+		"if somebody else writes the caBundle, then":         {"webhooks: {caBundle: bundle}", "webhooks.caBundle is for certificates.source files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := helm(t, c.values, "template")
