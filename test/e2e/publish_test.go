@@ -2,26 +2,22 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis-dev/portcullis/test/controlplane"
 )
 
 // reportDefinitions are the CustomResourceDefinitions of OpenReports.
 func reportDefinitions(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(shared.root, "test", "reports")
-	out, err := exec.CommandContext(within(t), "go", "mod", "-C", dir, "download", "-json", "github.com/openreports/reports-api").Output()
+	dir, err := controlplane.ReportDefinitions(within(t))
 	require.NoError(t, err)
-	var module struct{ Dir string }
-	require.NoError(t, json.Unmarshal(out, &module))
-	return filepath.Join(module.Dir, "config", "crd")
+	return dir
 }
 
 // TestTheAuditWritesEventsAndReports is one of those that run alone: it installs definitions for the whole cluster.
