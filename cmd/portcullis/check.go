@@ -75,6 +75,9 @@ func (p program) check(ctx context.Context, paths []string, o checkOptions) erro
 
 // finish shows the report, and says by the exit code what it holds.
 func (p program) finish(r *report.Report, in *input, o checkOptions) error {
+	if in.unread() && o.output == "text" {
+		return exit(exitBadInput)
+	}
 	switch err := p.write(r, in, o); {
 	case err != nil:
 		return fmt.Errorf("writing the report: %w", err)

@@ -85,6 +85,9 @@ func (p program) diff(ctx context.Context, paths []string, o diffOptions) error 
 		}
 	}
 	old, now := sides[0], sides[1]
+	if old.in.unread() || now.in.unread() {
+		return exit(exitBadInput) // a difference from what could not be read would tell of changes that nobody has made
+	}
 	d := &graph.Diff{
 		Comparison:   reach.Compare(old.connectivity, now.connectivity),
 		NewFindings:  missing(now.report.Findings, old.report.Findings),

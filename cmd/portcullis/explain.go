@@ -64,6 +64,9 @@ func (p program) explain(ctx context.Context, paths []string, o explainOptions) 
 	if err != nil {
 		return err
 	}
+	if in.unread() {
+		return exit(exitBadInput)
+	}
 	answer, err := explain.Explain(in.snapshot, o.Question)
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func (p program) fix(ctx context.Context, paths []string, o fixOptions) error {
 		return err
 	}
 	done()
-	p.tellFixes(repaired, o)
+	p.tellFixes(in, repaired, o)
 	return p.finishFix(in, repaired, o)
 }
 
@@ -154,7 +154,7 @@ func (o *fixOptions) wants(d *verdict.Decided) bool {
 }
 
 // tellFixes tells what was fixed, what was not and why, and what is to be done by hand.
-func (p program) tellFixes(r *repair.Result, o fixOptions) {
+func (p program) tellFixes(in *input, r *repair.Result, o fixOptions) {
 	skipped := map[string]bool{}
 	for _, f := range r.Fixed {
 		p.tell("%s: fixed %s: %s", f.Source.File, what(&f.Decided, false), f.Message)
@@ -179,15 +179,27 @@ func (p program) tellFixes(r *repair.Result, o fixOptions) {
 		}
 		place := ""
 		if d.Source.File != "" {
-			place = fmt.Sprintf("%s:%d: ", d.Source.File, d.Source.Line)
+			place = fmt.Sprintf("%s:%d: ", d.Source.File, lineOf(r, d, o.write))
 		}
 		p.tell("%sby hand %s: %s", place, what(d, true), advice)
 	}
 	if len(r.Fixed)+len(r.Skipped)+byHand == 0 {
+		if in.unread() {
+			return
+		}
 		p.tell("There is nothing to fix.")
 		return
 	}
 	p.tell("%d fixed, %d not fixed, %d to fix by hand.", len(r.Fixed), len(r.Skipped), byHand)
+}
+
+// lineOf is where a finding that is left stands: in the file as it is on disk, which is corrected with --write alone.
+func lineOf(r *repair.Result, d *verdict.Decided, written bool) int {
+	at := slices.IndexFunc(r.Files, func(f repair.File) bool { return f.Name == d.Source.File })
+	if written || at < 0 {
+		return d.Source.Line
+	}
+	return r.Files[at].OldLine(d.Source.Line)
 }
 
 // what is a finding without its message.

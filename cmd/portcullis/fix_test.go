@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -204,4 +206,34 @@ func TestFixIsIdempotentOverAllFixtures(t *testing.T) {
 		assert.True(t, bytes.HasPrefix([]byte(once.out), []byte(text[:strings.Index(text, "\n")])), "%s", path)
 	}
 	assert.Greater(t, changed, 50)
+}
+
+func TestWhatIsLeftIsPlacedInTheFileAsItIs(t *testing.T) {
+	const file = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  podSelector: {}
+  egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 1}]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: b, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: b}}
+  policyTypes: [Ingress]
+  ingress:
+  - from:
+    - namespaceSelector: {}
+    ports: [{port: 9999}]
+`
+	inFolder(t, map[string]string{"all.yaml": file})
+	const left = ": by hand all-namespaces of NetworkPolicy shop/b at "
+	assert.Contains(t, fixing(t, nil, "all.yaml", "--diff").err, "all.yaml:16"+left, "a diff changes nothing on disk")
+	assert.Contains(t, fixing(t, nil, "all.yaml").err, "all.yaml:16"+left)
+	written := fixing(t, nil, "all.yaml", "--write")
+	lines := strings.Split(contentOf(t, "all.yaml"), "\n")
+	at := slices.Index(lines, "    - namespaceSelector: {}") + 1
+	require.Greater(t, at, 16)
+	assert.Contains(t, written.err, fmt.Sprintf("all.yaml:%d%s", at, left))
 }

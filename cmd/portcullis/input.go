@@ -54,6 +54,9 @@ type input struct {
 	problems                   []report.Problem
 }
 
+// unread is whether nothing but problems was read. These have been told, and there is nothing to say for people beside them.
+func (in *input) unread() bool { return in.onlyManifests && in.Objects == 0 && len(in.problems) > 0 }
+
 // judged are the policies that are asked about: those of the manifests, or of the cluster where there are no manifests.
 func (in *input) judged() []*model.Policy {
 	if !in.onlyCluster {

@@ -242,7 +242,7 @@ func TestProblemsAreListedOnTheErrorStreamAndTheRestIsShown(t *testing.T) {
 	assert.Equal(t, exitBadInput, r.code)
 	assert.Equal(t, `a.yaml:7: unknown field "spec.podSelecter": did you mean "podSelector"?
 b.yaml:1: is a template and no YAML yet: render it first, as in helm template CHART | portcullis check -
-missing.yaml: there is no such file or folder
+missing.yaml: there is no such file or folder: check the path
 `, r.err)
 	golden(t, "problems.txt", r.out)
 	golden(t, "problems.json", relative("-o", "json").out)

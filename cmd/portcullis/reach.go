@@ -50,6 +50,9 @@ func (p program) reach(ctx context.Context, paths []string, o reachOptions) erro
 	if err != nil {
 		return err
 	}
+	if in.unread() && o.output == "text" {
+		return exit(exitBadInput)
+	}
 	connectivity, err := reach.Connect(ctx, in.snapshot)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
@@ -39,7 +40,7 @@ type program struct {
 
 // run runs one command line and yields its exit code.
 func (p program) run(ctx context.Context, args []string) int {
-	root := p.rootCommand()
+	root := p.rootCommand(args...)
 	if len(args) > 0 {
 		// kubectl finds a plugin by the name kubectl-portcullis, and calls it as kubectl portcullis.
 		if strings.HasPrefix(filepath.Base(args[0]), "kubectl-") {
@@ -74,7 +75,7 @@ func (p program) tell(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.err, format+"\n", args...)
 }
 
-func (p program) rootCommand() *cobra.Command {
+func (p program) rootCommand(args ...string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "portcullis",
 		Short: "Guards the NetworkPolicies of a Kubernetes cluster",
@@ -87,7 +88,7 @@ and on the command line.`,
 	root.SetIn(p.in)
 	root.SetOut(p.out)
 	root.SetErr(p.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		p.auditCommand(),
 		p.checkCommand(),
@@ -101,7 +102,27 @@ and on the command line.`,
 		p.serveCommand(),
 		p.versionCommand(),
 	)
+	root.InitDefaultCompletionCmd(args...)
+	for _, command := range root.Commands() {
+		if command.Name() == "completion" {
+			command.Args = cobra.ArbitraryArgs
+			command.RunE = func(command *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return command.Help()
+				}
+				return usageError{fmt.Errorf("the shell %q is not known: use bash, zsh, fish or powershell", args[0])}
+			}
+		}
+	}
 	return root
+}
+
+// flagError is what is wrong with a flag. kubectl's -f, which many will try, is told apart.
+func flagError(command *cobra.Command, err error) error {
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) && (unknown.GetSpecifiedName() == "f" || unknown.GetSpecifiedName() == "filename") {
+		return usageError{fmt.Errorf("there is no flag -f: name files and folders without it, as in %s manifests/", command.CommandPath())}
+	}
+	return usageError{err}
 }
 
 // arguments wants at least least and at most most arguments, and else says what is wanted.

@@ -280,6 +280,9 @@ func (r *resolver) noNamespace(namespace, kind, name string) error {
 	if near, ok := model.Nearest(namespace, all); ok {
 		return fmt.Errorf("there is no namespace %s: did you mean %s?", namespace, near)
 	}
+	if len(all) == 0 {
+		return fmt.Errorf("there is no namespace %s, nor any other: give the manifests of its workloads, too", namespace)
+	}
 	return fmt.Errorf("there is no namespace %s; there are %s", namespace, few(all))
 }
 

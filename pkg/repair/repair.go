@@ -10,6 +10,7 @@
 package repair
 
 import (
+	"bytes"
 	"context"
 	"slices"
 
@@ -40,7 +41,7 @@ type Result struct {
 	Fixed []Fixed
 	// Skipped are findings that have a patch which was not applied. Their sources are those of the corrected input.
 	Skipped []Skipped
-	// Left is what is found in the corrected input.
+	// Left is what is found in the corrected input, with sources of the corrected text: see File.OldLine.
 	Left []verdict.Decided
 }
 
@@ -49,6 +50,34 @@ type File struct {
 	Name     string
 	Old, New []byte
 	Edits    []fix.Edit // of Old
+}
+
+// OldLine is the line of Old that stands on a line of New, both from 1: for a line that is new, the one that it comes before.
+func (f *File) OldLine(line int) int {
+	at := 0
+	for range line - 1 {
+		end := bytes.IndexByte(f.New[at:], '\n')
+		if end < 0 {
+			break
+		}
+		at += end + 1
+	}
+	for at < len(f.New) && (f.New[at] == ' ' || f.New[at] == '-') {
+		at++
+	}
+	moved := 0 // how much further along New is
+	for _, edit := range f.Edits {
+		start := edit.Start + moved
+		if at < start {
+			break
+		}
+		if at < start+len(edit.New) {
+			at, moved = edit.Start, 0
+			break
+		}
+		moved += len(edit.New) - (edit.End - edit.Start)
+	}
+	return 1 + bytes.Count(f.Old[:at-moved], []byte("\n"))
 }
 
 // Fixed is a finding whose fix was applied.

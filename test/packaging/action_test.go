@@ -128,7 +128,7 @@ func TestTheActionFailsAsTheExitCodeSays(t *testing.T) {
 		"if no path is given, then everything is judged":         {nil, 1, "::error file=deploy/open.yaml"},
 		"if there are several paths, then all are judged":        {map[string]string{"path": "good\n\ndeploy\n"}, 1, "4 policies in 2 namespaces"},
 		"if a configuration switches a rule off, then it is off": {map[string]string{"path": "deploy", "config": "a b.yaml"}, 0, "::warning file=deploy/open.yaml"},
-		"if the input is bad, then it fails":                     {map[string]string{"path": "nowhere"}, 2, "::error file=nowhere,title=problem in the input::there is no such file or folder\n"},
+		"if the input is bad, then it fails":                     {map[string]string{"path": "nowhere"}, 2, "::error file=nowhere,title=problem in the input::there is no such file or folder: check the path\n"},
 		"if a path looks like a flag, then it is none":           {map[string]string{"path": "--help"}, 2, "::error file=--help,"},
 		"if a path looks like a command, then it is none":        {map[string]string{"path": "$(touch owned) `touch owned`; touch owned"}, 2, "there is no such file or folder"},
 	} {

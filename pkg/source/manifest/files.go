@@ -48,7 +48,7 @@ func expand(paths []string) []inputFile {
 			w := walker{visited: map[string]bool{}}
 			w.walk(path)
 			if len(w.found) == 0 {
-				w.found = []inputFile{{name: path, failure: &Problem{File: path, Message: "the folder has no .yaml, .yml or .json files"}}}
+				w.found = []inputFile{{name: path, failure: &Problem{File: path, Message: "the folder has no .yaml, .yml or .json files: name one that has"}}}
 			}
 			out = append(out, w.found...)
 		default:
@@ -63,8 +63,11 @@ func unreadable(path string, err error) inputFile {
 		err = pathErr.Err
 	}
 	message := fmt.Sprintf("cannot be read: %v", err)
-	if errors.Is(err, fs.ErrNotExist) {
-		message = "there is no such file or folder"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		message += ": read it as a user who may, or grant it"
+	case errors.Is(err, fs.ErrNotExist):
+		message = "there is no such file or folder: check the path"
 	}
 	return inputFile{name: path, failure: &Problem{File: path, Message: message}}
 }

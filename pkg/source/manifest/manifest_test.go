@@ -90,8 +90,8 @@ func TestIfAPathCannotBeReadThenTheOthersAre(t *testing.T) {
 	missing, nothing := filepath.Join(dir, "missing.yaml"), filepath.Join(dir, "nothing")
 	result := loadPaths(t, missing, nothing, huge.Name(), filepath.Join(dir, "a.yaml"), manifest.Stdin)
 	assert.Equal(t, []manifest.Problem{
-		{File: missing, Message: "there is no such file or folder"},
-		{File: nothing, Message: "the folder has no .yaml, .yml or .json files"},
+		{File: missing, Message: "there is no such file or folder: check the path"},
+		{File: nothing, Message: "the folder has no .yaml, .yml or .json files: name one that has"},
 		{File: huge.Name(), Message: "is larger than 64 MiB: split it"},
 		{File: "stdin", Message: "cannot be read: there is no standard input"},
 	}, result.Problems)
