@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +32,9 @@ import (
 // other is judged, and else every object as it stands. findings.txt is what is found, for people to read.
 
 var update = flag.Bool("update", false, "write the findings.txt of all rules")
+
+// leadingPods is how many pods a message says something of.
+var leadingPods = regexp.MustCompile(`^(\d+) pods? `)
 
 const (
 	beforeSuffix = ".before.yaml"
@@ -198,6 +203,9 @@ func TestEveryRuleFindsWhatItsFixturesSay(t *testing.T) {
 				name := folder + "/" + filepath.Base(path)
 				for i := range found {
 					all.WriteString(shown(name, &found[i]))
+					if told := leadingPods.FindStringSubmatch(found[i].Message); told != nil {
+						assert.Equal(t, told[1], strconv.Itoa(found[i].Pods), "%s: the pods that the finding counts are those of its message", path)
+					}
 					f.provePatch(t, &found[i])
 				}
 			}
