@@ -16,14 +16,16 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/model"
 )
 
-// An expression may cost as much as the API server lets one cost:
-//   - at run time, a million units (PerCallLimit, as an expression of a ValidatingAdmissionPolicy);
+// An expression may cost as much as the API server lets one cost, and loop less often:
+//   - at run time, a million units (PerCallLimit, as an expression of a ValidatingAdmissionPolicy), and ten thousand turns of
+//     loops, as the time that CEL takes to count the costs grows with the square of the turns of a loop;
 //   - by the estimate at load, ten million (as a validation rule of a CustomResourceDefinition), where lists and maps of
 //     unknown size are taken to have 64 entries, and texts 256 characters.
 const (
 	estimateLimit = 10_000_000
 	assumedItems  = 64
 	assumedText   = 256
+	mostTurns     = 10_000
 )
 
 // Compiler compiles the rules of one configuration. It is not safe for concurrent use.
@@ -96,7 +98,7 @@ func (c *Compiler) program(kind, expression string, want result, at *field.Path)
 	if cost.Max > estimateLimit {
 		return fail("costs too much: %d units by the estimate, and %d are allowed: loop over fewer lists within one another", cost.Max, estimateLimit)
 	}
-	compiled, err := env.Program(ast, guarded(env), cel.CostLimit(celconfig.PerCallLimit), cel.CostTrackerOptions(trackers()...))
+	compiled, err := env.Program(ast, guarded(env), cel.CostLimit(celconfig.PerCallLimit), cel.CostTrackerOptions(trackers()...), cel.InterruptCheckFrequency(mostTurns))
 	if err != nil {
 		return fail("cannot be compiled: %s", oneLine(err.Error()))
 	}

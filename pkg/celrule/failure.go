@@ -67,6 +67,7 @@ func tooMany(what string) error {
 
 var (
 	errBudget = &limit{"the custom rules before it cost more than all of them may in one review"}
+	errTurns  = &limit{fmt.Sprintf("its loops take more than %d turns", mostTurns)}
 	errSteps  = &limit{"what the policy allows takes longer to work out than a custom rule waits"}
 )
 

@@ -33,7 +33,7 @@ func TestFunctionsThatMultiplyAreAskedBefore(t *testing.T) {
 		assert.Contains(t, f.Message, "failed ("+function+" costs more than an expression may)")
 		assert.Contains(t, f.Fix, "Make the policy shorter", function)
 	}
-	f := one(t, strict("size("+keys+".map(k, "+a+".text).join()) > 0"), world, byJane(model.Create, nil, p))
+	f := one(t, strict("size("+a+".map(k, "+a+".text).join()) > 0"), world, byJane(model.Create, nil, p))
 	assert.Contains(t, f.Message, "join costs more than an expression may")
 }
 

@@ -1,11 +1,14 @@
 package celrule
 
 import (
+	"context"
+	"errors"
 	"strings"
 
 	"github.com/google/cel-go/cel"
 	celtypes "github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/lazy"
@@ -89,6 +92,9 @@ func (c *custom) message(expression *program, in *input) string {
 // budget is what all custom rules may cost in one review: as much as the rules of a ValidatingAdmissionPolicy.
 const budget = celconfig.RuntimeCELCostBudget
 
+// costly is the cost of an expression that counts twice, as the time to count the costs grows with the square of them.
+const costly = 2_500
+
 // input is the variables of one review, for all custom rules. They are made when an expression comes to them.
 type input struct {
 	facts
@@ -103,12 +109,28 @@ func (in *input) eval(p *program) (ref.Val, error) {
 	if in.spent > budget {
 		return nil, errBudget
 	}
-	out, details, err := p.Eval(in)
+	out, details, err := p.ContextEval(interrupting{context.Background()}, in)
 	if cost := details.ActualCost(); cost != nil {
-		in.spent += *cost
+		in.spent += *cost + min(*cost**cost/costly, celconfig.PerCallLimit)
+	}
+	if errors.Is(err, interpreter.InterruptError{}) {
+		err = errTurns
 	}
 	return out, err
 }
+
+// interrupting interrupts an evaluation where it asks for the first time, which is after mostTurns.
+type interrupting struct{ context.Context }
+
+// Done implements context.Context.
+func (interrupting) Done() <-chan struct{} {
+	closed := make(chan struct{})
+	close(closed)
+	return closed
+}
+
+// Err implements context.Context.
+func (interrupting) Err() error { return context.Canceled }
 
 var _ cel.Activation = (*input)(nil)
 

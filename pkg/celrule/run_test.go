@@ -138,7 +138,7 @@ func TestIfAnExpressionCostsTooMuchAtRunTimeThenTheRuleIsUndetermined(t *testing
 	found := judged(t, spec(expression), world, model.Change{OldPolicy: p, NewPolicy: p})
 	require.Len(t, found, 1)
 	assert.Equal(t, finding.Undetermined, found[0].Outcome)
-	assert.Contains(t, found[0].Message, "actual cost limit exceeded")
+	assert.Contains(t, found[0].Message, "its loops take more than 10000 turns")
 }
 
 func TestIfTheRulesOfAReviewCostTooMuchTogetherThenTheLastOnesAreUndetermined(t *testing.T) {
