@@ -54,6 +54,9 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 		o.decision = metrics.Skipped
 		return nil
 	}
+	if j.Unjudged != "" && exempt == "" && g.Mode == verdict.ModeEnforce && j.policy.Levels.Enforce > finding.Privileged {
+		return fmt.Errorf("NetworkPolicy %s is not judged. %s", clip(change.Policy().Subject().String()), j.Unjudged)
+	}
 	refusal, err := h.honour(ctx, g, j, change.Policy(), r.UserInfo)
 	if err != nil {
 		return err

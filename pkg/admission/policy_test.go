@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/portcullis-dev/portcullis/pkg/metrics"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -316,4 +318,39 @@ func TestANewConfigurationTakesEffectAtOnce(t *testing.T) {
 	changed.Rules = nil
 	f.config = &changed
 	assert.Equal(t, "allowed", decision())
+}
+
+func TestIfAPolicyIsTooIntricateToBeJudgedThenThatIsAnErrorWhereItCouldBeDenied(t *testing.T) {
+	intricate := policy()
+	for i := range 1200 {
+		first, last := intstr.FromInt32(int32(1+i)), int32(65535-i)
+		intricate.Spec.Ingress = append(intricate.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{
+			From:  []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: fmt.Sprintf("9.0.%d.%d/32", i>>7, i&127<<1)}}},
+			Ports: []networkingv1.NetworkPolicyPort{{Port: &first, EndPort: &last}},
+		})
+	}
+	for name, c := range map[string]struct {
+		given   func(*fixture)
+		request *admissionv1.AdmissionRequest
+		allowed bool
+	}{
+		"it is made":                            {func(*fixture) {}, request(t, admissionv1.Create, intricate, nil), false},
+		"it is deleted":                         {func(*fixture) {}, request(t, admissionv1.Delete, nil, intricate), true},
+		"it is replaced":                        {func(*fixture) {}, request(t, admissionv1.Update, policy(), intricate), true},
+		"the mode is audit":                     {func(f *fixture) { f.config.Mode = verdict.ModeAudit }, request(t, admissionv1.Create, intricate, nil), true},
+		"the namespace enforces nothing":        {func(f *fixture) { f.namespace("shop", map[string]string{model.LabelEnforce: "privileged"}) }, request(t, admissionv1.Create, intricate, nil), true},
+		"everything in the namespace is exempt": {func(f *fixture) { f.config.Exemptions.Namespaces = []string{"shop"} }, request(t, admissionv1.Create, intricate, nil), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			c.given(f)
+			if c.allowed {
+				assert.True(t, f.review("/validate", c.request).Allowed)
+				return
+			}
+			w := f.post("/validate", body(t, c.request))
+			assert.Equal(t, http.StatusInternalServerError, w.Code)
+			assert.Contains(t, w.Body.String(), "NetworkPolicy shop/web is not judged. The rules about addresses")
+		})
+	}
 }

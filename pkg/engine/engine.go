@@ -32,6 +32,9 @@ func New(rules []rule.Configured) *Engine {
 type Review struct {
 	// Findings are sorted, and none is there twice.
 	Findings []finding.Finding
+	// Unjudged is why a policy is not judged that is to be stored; empty if it is. The findings say then that it is not known
+	// whether it violates anything.
+	Unjudged string
 
 	change        model.Change
 	before, after *reach.View
@@ -42,13 +45,55 @@ func (e *Engine) Evaluate(prior *model.Snapshot, c model.Change) []finding.Findi
 	return e.Review(prior, c).Findings
 }
 
-// Review judges the change to the cluster prior.
+// unjudged is why a policy is not judged.
+const unjudged = "The rules about addresses, with those of other policies for the same pods, overlap in more ways than can be compared: " +
+	"give one rule to all addresses that have the same ports"
+
+// Review judges the change to the cluster prior. A policy that is too intricate to be judged (see reach.Intricate) can always be
+// deleted, and be replaced by one that is not.
 func (e *Engine) Review(prior *model.Snapshot, c model.Change) *Review {
 	before := reach.NewView(prior)
 	after := before
 	if c.Operation != model.Exists {
 		after = reach.NewView(prior.With(c))
 	}
+	if !reach.Intricate(before, after, c) {
+		return &Review{Findings: e.find(before, after, c), change: c, before: before, after: after}
+	}
+	if c.Operation == model.Update && c.OldPolicy != nil {
+		without := prior.With(model.Change{Operation: model.Delete, OldPolicy: c.OldPolicy})
+		c.Operation, c.OldPolicy = model.Create, nil
+		out := e.Review(without, c)
+		out.change = model.Change{} // the Diff would be that of a policy that is new
+		return out
+	}
+	out := &Review{Findings: e.unknown(before, after, c)}
+	if c.Operation != model.Delete {
+		out.Unjudged = unjudged
+	}
+	return out
+}
+
+// unknown says of the rules of the strictest level that what they find is not known.
+func (e *Engine) unknown(before, after *reach.View, c model.Change) []finding.Finding {
+	strictest := finding.Restricted
+	for i := range e.rules {
+		strictest = min(strictest, e.rules[i].Level)
+	}
+	var out []finding.Finding
+	for i := range e.rules {
+		if r := &e.rules[i]; r.Level == strictest && slices.Contains(r.Subjects, finding.KindNetworkPolicy) {
+			pass := rule.NewPass(*r, c, before, after)
+			pass.Undetermined("%s", unjudged)
+			out = append(out, located(pass.Findings(), c)...)
+		}
+	}
+	finding.Sort(out)
+	return out
+}
+
+// find runs the rules.
+func (e *Engine) find(before, after *reach.View, c model.Change) []finding.Finding {
 	kind := subjectKind(c)
 	var memo *any
 	if len(e.custom) > 0 {
@@ -67,7 +112,7 @@ func (e *Engine) Review(prior *model.Snapshot, c model.Change) *Review {
 	out = e.yield(out)
 	finding.Sort(out)
 	out = slices.CompactFunc(out, func(a, b finding.Finding) bool { return finding.Compare(a, b) == 0 })
-	return &Review{Findings: out, change: c, before: before, after: after}
+	return out
 }
 
 // yield leaves out the findings of rules that yield to another rule's.
@@ -133,7 +178,8 @@ func parent(path string) string {
 const mostDeltas = 3
 
 // Diff tells what a change of a policy opens and closes among the pods that there are and addresses outside, in at most
-// three lines, the largest first: "opens: shop/* → shop/db TCP/5432 (3 pods)".
+// three lines, the largest first: "opens: shop/* → shop/db TCP/5432 (3 pods)". Of a policy that is too intricate, before or
+// after the change, nothing is told.
 func (r *Review) Diff() []string {
 	if r.change.Operation == model.Exists || r.change.Policy() == nil {
 		return nil

@@ -49,6 +49,7 @@ func CompilePolicy(np *networkingv1.NetworkPolicy, authored Authored) *Policy {
 			p.Rules[Egress][i] = compileRule(r.To, r.Ports)
 		}
 	}
+	p.bulk = [2]bulk{Ingress: bulkOf(p.Rules[Ingress]), Egress: bulkOf(p.Rules[Egress])}
 	return p
 }
 

@@ -68,6 +68,8 @@ type Policy struct {
 	// no effect.
 	Rules [2][]Rule
 
+	bulk [2]bulk
+
 	// Authored is what the author wrote, as far as it is known.
 	Authored Authored
 	// Object is what was compiled, without managed fields, for rules that look at the object itself; nil where it is not
@@ -87,6 +89,22 @@ func (p *Policy) Subject() finding.Subject {
 // Kept says whether the policy is one that Portcullis keeps, by its name and its label.
 func (p *Policy) Kept() bool {
 	return (p.Name == KeptDefaultDeny || p.Name == KeptAllowDNS) && p.Labels[LabelManagedBy] == ManagedByPortcullis
+}
+
+// bulk is how many ranges there are.
+type bulk struct{ ports, addrs int }
+
+// Bulk is how many ranges of ports, and of addresses outside of the cluster, the rules of the direction have in all.
+func (p *Policy) Bulk(d Direction) (ports, addrs int) { return p.bulk[d].ports, p.bulk[d].addrs }
+
+func bulkOf(rules []Rule) (out bulk) {
+	for i := range rules {
+		if n := rules[i].External.Len(); n > 0 {
+			out.ports += max(len(rules[i].Ports), len(netset.Protocols()))
+			out.addrs += n
+		}
+	}
+	return out
 }
 
 // Isolates says whether the policy isolates the pods it selects in the direction.

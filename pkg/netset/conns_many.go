@@ -1,6 +1,9 @@
 package netset
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Sets of few parts are compared part by part. Sets of many, as of policies with thousands of rules, are walked along their
 // ports instead, so that the work grows with the parts and not with their square.
@@ -152,3 +155,40 @@ func unionMany(parts []Part) Conns {
 	}
 	return inOrder(g.parts)
 }
+
+// Intricacy is how many ranges of addresses the union of the sets has at most, counted for each range of ports in which
+// different ones of them overlap: what they cost to put together and to compare. It is counted no further than beyond limit.
+func Intricacy(limit int, sets ...Conns) int {
+	type event struct {
+		at    uint64
+		addrs int // ranges that begin, or, if negative, end
+	}
+	var events []event
+	for _, c := range sets {
+		for _, p := range c.parts {
+			for _, x := range p.Ports.s {
+				events = append(events, event{x.lo.lo, len(p.Addrs.s)}, event{x.hi.lo + 1, -len(p.Addrs.s)})
+			}
+		}
+	}
+	slices.SortFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
+	total, active, addrs := 0, 0, 0
+	var from uint64
+	for _, e := range events {
+		if from < e.at && active > 1 {
+			if total += addrs; total > limit {
+				break
+			}
+		}
+		from, addrs = e.at, addrs+e.addrs
+		if e.addrs > 0 {
+			active++
+		} else {
+			active--
+		}
+	}
+	return total
+}
+
+// Len is how many ranges of addresses the set has.
+func (a Addrs) Len() int { return len(a.s) }

@@ -308,3 +308,24 @@ func TestSetsWhosePortsOverlapInPartAreWalkedExactly(t *testing.T) {
 		}
 	}
 }
+
+func TestIntricacyIsNoLessThanWhatTheUnionHasWhereSetsOverlap(t *testing.T) {
+	block := func(i int) Addrs {
+		return AddrsOf(netip.PrefixFrom(netip.AddrFrom4([4]byte{9, byte(i >> 7), byte(i & 127 << 1), 0}), 24))
+	}
+	var nested, apart []Conns
+	for i := range 100 {
+		nested = append(nested, ConnsOf(block(i), PortRange(TCP, uint16(1+i), uint16(1000-i))))
+		apart = append(apart, ConnsOf(block(i), PortRange(TCP, uint16(1+i), uint16(1+i))))
+	}
+	ranges := 0
+	for _, part := range UnionConns(nested...).Parts() {
+		ranges += part.Addrs.Len() * len(part.Ports.s)
+	}
+	require.GreaterOrEqual(t, Intricacy(1<<30, nested...), ranges-2, "the two ends are of one set alone")
+	require.LessOrEqual(t, Intricacy(1<<30, nested...), 2*ranges)
+	require.Greater(t, Intricacy(1000, nested...), 1000)
+	require.Less(t, Intricacy(1000, nested...), 1200, "it is counted no further")
+	require.Zero(t, Intricacy(1<<30, apart...), "nothing overlaps")
+	require.Zero(t, Intricacy(1<<30))
+}
