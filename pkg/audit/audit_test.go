@@ -95,7 +95,7 @@ func (s *scene) apply(manifests ...string) {
 // next is the next pass, for which the clock steps as far as somebody waits for it.
 func (s *scene) next(step time.Duration) *audit.Results {
 	s.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	stepped := false
 	for {
 		select {
