@@ -2,6 +2,8 @@ package celrule
 
 import (
 	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -33,5 +35,19 @@ func TestThePageNamesEveryVariableFieldAndFunction(t *testing.T) {
 	}
 	for _, d := range []*apiservercel.DeclType{reachType(), podType(), requestType(), namespaceType()} {
 		fields(d)
+	}
+}
+
+func TestTheLinksOfThePageLeadToItsHeadings(t *testing.T) {
+	page, err := os.ReadFile("../../docs/custom-rules.md")
+	require.NoError(t, err)
+	links := regexp.MustCompile(`\]\(#([a-z-]+)\)`).FindAllStringSubmatch(string(page), -1)
+	require.NotEmpty(t, links)
+	headings := map[string]bool{}
+	for _, h := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(string(page), -1) {
+		headings[strings.ReplaceAll(strings.ToLower(strings.ReplaceAll(h[1], "`", "")), " ", "-")] = true
+	}
+	for _, link := range links {
+		assert.True(t, headings[link[1]], "there is no heading for #%s", link[1])
 	}
 }
