@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
@@ -203,6 +204,60 @@ func dnsCause(v *reach.View, c *model.PodClass) string {
 		for _, class := range v.DNSClasses(server) {
 			if v.Allowed(c, model.Egress, reach.Endpoint{Class: class}).Some.Overlaps(standard) {
 				return fmt.Sprintf(": UDP/53 is allowed, which is the port of the Service, and the DNS pods listen on %d", server.Ports[0])
+			}
+		}
+	}
+	if why := dnsMissed(v, c); why != "" {
+		return why
+	}
+	return dnsOnNode(v, c)
+}
+
+// nodeDNS are addresses that answer DNS on the node itself (https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/,
+// https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-dns), where they are in use.
+var nodeDNS = []netset.NamedAddr{
+	{Addr: netip.MustParseAddr("169.254.20.10"), Name: "NodeLocal DNSCache"},
+	{Addr: netip.MustParseAddr("169.254.169.254"), Name: "Cloud DNS for GKE"},
+}
+
+// dnsOnNode tells that DNS on the node is allowed, which the cluster is not known to have; empty if it is not. What is allowed to
+// every address is not meant for it.
+func dnsOnNode(v *reach.View, c *model.PodClass) string {
+	allowed := v.External(c, model.Egress).AddrsOn(netset.PortRange(netset.UDP, dnsPort, dnsPort))
+	for _, known := range nodeDNS {
+		if allowed.Contains(known.Addr) && !allowed.HasAtLeast(8, 16) {
+			return fmt.Sprintf(": %s is allowed, where %s answers; if it does here, name it in cluster.dns of the configuration", known.Addr, known.Name)
+		}
+	}
+	return ""
+}
+
+const dnsPort = 53
+
+// dnsMissed tells the label by which a rule for the DNS pods does not find their namespace; empty if there is no such rule.
+func dnsMissed(v *reach.View, c *model.PodClass) string {
+	facts := v.World().Facts()
+	for i := range facts.DNS {
+		server := &facts.DNS[i]
+		if server.PodSelector == nil || server.Namespace == "" {
+			continue
+		}
+		labels := v.World().NamespaceOrImplied(server.Namespace).Meta.Labels
+		meant := func(peer model.Peer) bool {
+			return peer.NamespaceSelector != nil && !peer.NamespaceSelector.Matches(labels) && (peer.PodSelector == nil ||
+				slices.ContainsFunc(v.DNSClasses(server), func(dns *model.PodClass) bool { return peer.PodSelector.Matches(dns.Labels) }))
+		}
+		for _, p := range v.Isolating(c, model.Egress) {
+			for k := range p.Rules[model.Egress] {
+				r := &p.Rules[model.Egress][k]
+				if !slices.ContainsFunc(server.Ports, func(n uint16) bool { return r.Numeric.Contains(netset.Port{Protocol: netset.UDP, Number: n}) }) {
+					continue
+				}
+				if j := slices.IndexFunc(r.Peers, meant); j >= 0 {
+					selector := r.Peers[j].NamespaceSelector
+					return fmt.Sprintf(": policy %s looks for the DNS pods in namespaces with %s, and namespace %s is not labelled so: write %s: %s",
+						p.Subject(), selector, server.Namespace, metadataName, server.Namespace)
+				}
 			}
 		}
 	}
