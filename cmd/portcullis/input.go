@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/report"
+	"github.com/portcullis-dev/portcullis/pkg/server/registration"
 	"github.com/portcullis-dev/portcullis/pkg/source/cluster"
 	"github.com/portcullis-dev/portcullis/pkg/source/manifest"
 )
@@ -90,9 +93,11 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 	store := model.NewStore()
 	if o.live {
 		facts.Live = true
-		if store, err = p.readCluster(ctx, o); err != nil {
+		var own string
+		if store, own, err = p.readCluster(ctx, o); err != nil {
 			return nil, err
 		}
+		in.config.ExemptOwn(own)
 	}
 	if in.Result, err = manifest.LoadOver(ctx, store, paths, p.in); err != nil {
 		return nil, err
@@ -124,17 +129,33 @@ func sources(paths []string, live bool) string {
 	return named
 }
 
-// readCluster reads the cluster that the kubeconfig names.
-func (p program) readCluster(ctx context.Context, o inputOptions) (*model.Store, error) {
+// readCluster reads the cluster that the kubeconfig names. own is the namespace that Portcullis runs in there; empty if that cannot be told.
+func (p program) readCluster(ctx context.Context, o inputOptions) (store *model.Store, own string, err error) {
 	config, err := clusterConfig(o.kubeconfig, o.context)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	store, notes, err := cluster.Read(ctx, config)
 	for _, note := range notes {
 		p.tell("%s", note)
 	}
-	return store, err
+	if err != nil {
+		return nil, "", err
+	}
+	return store, ownNamespace(ctx, config), nil
+}
+
+// ownNamespace is that of the Service by which the API server asks Portcullis.
+func ownNamespace(ctx context.Context, config *rest.Config) string {
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return ""
+	}
+	found, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, registration.Name, metav1.GetOptions{})
+	if err != nil || len(found.Webhooks) == 0 || found.Webhooks[0].ClientConfig.Service == nil {
+		return ""
+	}
+	return found.Webhooks[0].ClientConfig.Service.Namespace
 }
 
 // errNoCluster is that no kubeconfig names a cluster.

@@ -49,10 +49,15 @@ func compile(object GuardConfiguration, custom []celrule.Rule, cat *rule.Catalog
 	if o.mode != "" {
 		c.Mode = o.mode
 	}
-	if o.namespace != "" && !object.Exemptions.ExcludeDefaults {
-		c.Exemptions.Namespaces = union(c.Exemptions.Namespaces, []string{o.namespace})
-	}
+	c.ExemptOwn(o.namespace)
 	return c
+}
+
+// ExemptOwn does what the option OwnNamespace does, for who learns the name later. It is not for a Config that is in use.
+func (c *Config) ExemptOwn(namespace string) {
+	if namespace != "" && !c.Object.Exemptions.ExcludeDefaults {
+		c.Exemptions.Namespaces = union(c.Exemptions.Namespaces, []string{namespace})
+	}
 }
 
 // union is both lists, each name once, in a new slice.

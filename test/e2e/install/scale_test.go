@@ -56,6 +56,7 @@ func TestTheAuditOfAClusterOf100NamespacesA1000PoliciesAnd5000Pods(t *testing.T)
 	t.Run("drift", f.drift)
 	t.Run("default denies", f.isolation)
 	t.Run("another replica takes over", f.takeOver)
+	t.Run("everybody still says the same", f.agree)
 	t.Run("what it asks for", func(t *testing.T) { verbsAreUsed(t, started, notForReports()...) })
 	f.end(t, definitions)
 }
