@@ -79,6 +79,8 @@ func TestWhatCannotBeResolvedSaysWhatThereIs(t *testing.T) {
 		{"web-1", "", "", "--to is empty: write NAMESPACE/NAME, KIND/NAME as in deploy/web or svc/db, NAMESPACE/KIND/NAME, an address, or internet"},
 		{"10.0.0.0/8", "web-1", "", "--from 10.0.0.0/8 is a range: name one address of it, as in 10.0.0.0"},
 		{"fe80::1%eth0", "web-1", "", "--from fe80::1%eth0: an address with a zone is of one node only, and no NetworkPolicy knows it"},
+		{"10.0.0.1:80", "web-1", "", "--from 10.0.0.1:80: write the address alone, 10.0.0.1, and the port as --port 80"},
+		{"300.1.1.1", "web-1", "", "--from 300.1.1.1 is no IP address, nor the name of anything here"},
 		{"internet", "9.9.9.9", "", "both ends are addresses outside of the cluster: NetworkPolicies are about pods, so name one"},
 		{"web-1", "svc/elsewhere", "", "--to svc/elsewhere: Service shop/elsewhere has no selector, so where it leads is not known here: name the address that it forwards to"},
 		{"web-1", "svc/nobody", "", "--to svc/nobody: Service shop/nobody selects no pods: none in namespace shop has app=nobody"},

@@ -113,6 +113,9 @@ func (r *resolver) resolve(flag, text string) (*end, error) {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
 		return nil, fmt.Errorf("%s %s is a range: name one address of it, as in %s", flag, text, prefix.Addr())
 	}
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return nil, fmt.Errorf("%s %s: write the address alone, %s, and the port as --port %d", flag, text, at.Addr(), at.Port())
+	}
 	parts := strings.Split(text, "/")
 	if slices.Contains(parts, "") || len(parts) > 3 {
 		return nil, fmt.Errorf("%s %q is no name: %s", flag, text, forms)
@@ -130,6 +133,9 @@ func (r *resolver) resolve(flag, text string) (*end, error) {
 		}
 	}
 	found, err := r.find(namespace, kind, name)
+	if err != nil && len(parts) == 1 && strings.Trim(text, "0123456789.:[]") == "" {
+		return nil, fmt.Errorf("%s %s is no IP address, nor the name of anything here", flag, text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, text, err)
 	}
@@ -282,6 +288,9 @@ func (r *resolver) noNamespace(namespace, kind, name string) error {
 	}
 	if len(all) == 0 {
 		return fmt.Errorf("there is no namespace %s, nor any other: give the manifests of its workloads, too", namespace)
+	}
+	if len(all) == 1 {
+		return fmt.Errorf("there is no namespace %s; there is %s", namespace, all[0])
 	}
 	return fmt.Errorf("there is no namespace %s; there are %s", namespace, few(all))
 }
