@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -151,15 +152,43 @@ func runInternetIngress(p *rule.Pass) {
 	source, port := bad[0].proof(policy, model.Ingress, ownAddrs(p.World.Facts()))
 	w := finding.Witness{From: source.String(), To: bad[0].class.Name(), Port: portText(port, bad[0].class)}
 	why := s.later(p, all, bad, s.justify)
-	although := ""
+	although, target := theServicesPort(p, s.options(), bad)
 	if why == "" {
-		although = claimed(policy)
+		although += claimed(policy)
 	}
 	b := p.Report(found[0].path(), w, "%s %s %s from the internet (%s), and no LoadBalancer Service, Ingress or Gateway exposes %s%s",
 		pods.who(), pods.verb("accept", "accepts"), portsText(ports, bad[0].class), w, them(ports), although)
 	fix, patch := fixExposure(p, s.options(), found, all)
+	if target != "" {
+		fix = "Write port " + target + " in its place, or " + strings.ToLower(fix[:1]) + fix[1:]
+	}
 	b.Fix(fix, patch...).Pods(pods.count()).Covers(extent(bad)...)
 	if why != "" {
 		b.Provisional(why)
 	}
+}
+
+// theServicesPort tells a port that is at fault because it is the Service's own, and not the pods' that it is forwarded to, which
+// is the target; empty if there is none.
+func theServicesPort(p *rule.Pass, o reach.ExposureOptions, bad []opening) (text, target string) {
+	for i := range bad {
+		ports := bad[i].unjustified.PortsOf(netset.AllAddrs())
+		exposures, _ := p.Reach.Exposed(bad[i].class, o)
+		for _, e := range exposures {
+			if e.Service == nil || ports.Size() > netset.AllPorts().Size()/2 {
+				continue
+			}
+			for _, sp := range e.Service.Ports {
+				if sp.Target == sp.Port.Number || !ports.Contains(sp.Port) {
+					continue
+				}
+				if target = sp.TargetName; target == "" {
+					target = fmt.Sprint(sp.Target)
+				}
+				return fmt.Sprintf(": %s is the port of Service %s/%s, which forwards it to port %s of the pods, and policies see the pods' ports",
+					sp.Port, e.Service.Namespace, e.Service.Name, target), target
+			}
+		}
+	}
+	return "", ""
 }
