@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/portcullis-dev/portcullis/pkg/netset"
 )
@@ -35,18 +34,19 @@ func CompilePolicy(np *networkingv1.NetworkPolicy, authored Authored) *Policy {
 		p.Name = np.GenerateName
 	}
 	p.Types = policyTypes(&np.Spec)
+	c := newCompiler(&np.Spec)
 	if n := len(np.Spec.Ingress); n > 0 {
 		p.Rules[Ingress] = make([]Rule, n)
 		for i := range np.Spec.Ingress {
 			r := &np.Spec.Ingress[i]
-			p.Rules[Ingress][i] = compileRule(r.From, r.Ports)
+			p.Rules[Ingress][i] = c.rule(r.From, r.Ports)
 		}
 	}
 	if n := len(np.Spec.Egress); n > 0 {
 		p.Rules[Egress] = make([]Rule, n)
 		for i := range np.Spec.Egress {
 			r := &np.Spec.Egress[i]
-			p.Rules[Egress][i] = compileRule(r.To, r.Ports)
+			p.Rules[Egress][i] = c.rule(r.To, r.Ports)
 		}
 	}
 	p.bulk = [2]bulk{Ingress: bulkOf(p.Rules[Ingress]), Egress: bulkOf(p.Rules[Egress])}
@@ -86,63 +86,6 @@ func settingsOf(all map[string]string) map[string]string {
 	return out
 }
 
-// nothing is a selector that no labels match.
-var nothing = Selector{terms: []term{{key: "an invalid selector"}}}
-
-func compileSelector(s *metav1.LabelSelector) Selector {
-	compiled, err := CompileSelector(s)
-	if err != nil {
-		return nothing
-	}
-	return compiled
-}
-
-func compileRule(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) Rule {
-	r := Rule{Numeric: netset.AllPorts(), External: netset.AllAddrs()}
-	if len(ports) > 0 {
-		r.Ports = make([]PortSpec, len(ports))
-		numbers := make([]netset.Ports, len(ports))
-		for i := range ports {
-			r.Ports[i] = compilePort(&ports[i])
-			numbers[i] = r.Ports[i].Numbers
-			r.Named = r.Named || r.Ports[i].Name != ""
-		}
-		r.Numeric = netset.UnionPorts(numbers...)
-	}
-	if len(peers) > 0 {
-		r.Peers = make([]Peer, len(peers))
-		var blocks []netset.Addrs
-		for i := range peers {
-			r.Peers[i] = compilePeer(&peers[i])
-			if b := r.Peers[i].IPBlock; b != nil {
-				blocks = append(blocks, b.Addrs)
-			}
-		}
-		r.External = netset.UnionAddrs(blocks...)
-	}
-	return r
-}
-
-func compilePort(port *networkingv1.NetworkPolicyPort) PortSpec {
-	spec := PortSpec{Protocol: protocolOf(port.Protocol), EndPort: port.EndPort != nil}
-	switch {
-	case port.Port == nil:
-		// "If this field is not provided, this matches all port names and numbers."
-		spec.Numbers = netset.AllOf(spec.Protocol)
-	case port.Port.Type == intstr.String:
-		spec.Name = port.Port.StrVal
-	default:
-		first, last := port.Port.IntVal, port.Port.IntVal
-		if port.EndPort != nil {
-			last = *port.EndPort
-		}
-		if first >= 1 && first <= last && last <= 65535 {
-			spec.Numbers = netset.PortRange(spec.Protocol, uint16(first), uint16(last))
-		}
-	}
-	return spec
-}
-
 // protocolOf is the protocol; "If not specified, this field defaults to TCP."
 func protocolOf(p *corev1.Protocol) netset.Protocol {
 	if p == nil || *p == "" {
@@ -153,25 +96,6 @@ func protocolOf(p *corev1.Protocol) netset.Protocol {
 		return netset.TCP
 	}
 	return protocol
-}
-
-func compilePeer(peer *networkingv1.NetworkPolicyPeer) Peer {
-	if peer.IPBlock != nil {
-		return Peer{IPBlock: compileIPBlock(peer.IPBlock)}
-	}
-	var out Peer
-	if peer.NamespaceSelector != nil {
-		s := compileSelector(peer.NamespaceSelector)
-		out.NamespaceSelector = &s
-	}
-	if peer.PodSelector != nil {
-		s := compileSelector(peer.PodSelector)
-		out.PodSelector = &s
-	}
-	if peer.NamespaceSelector == nil && peer.PodSelector == nil {
-		out.PodSelector = &nothing
-	}
-	return out
 }
 
 func compileIPBlock(b *networkingv1.IPBlock) *IPBlock {

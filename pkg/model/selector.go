@@ -30,10 +30,7 @@ type term struct {
 // CompileSelector compiles a LabelSelector; nil matches nothing in the Kubernetes API, so callers pass what they have
 // checked for nil. An unknown operator, or values that do not fit the operator, is an error.
 func CompileSelector(s *metav1.LabelSelector) (Selector, error) {
-	var out Selector
-	for key, value := range s.MatchLabels {
-		out.add(term{key: key, values: []string{value}})
-	}
+	out := SelectorOf(s.MatchLabels)
 	excluded := map[string][]string{} // by key; put together at once, as there may be thousands for one key
 	for i, e := range s.MatchExpressions {
 		t := term{key: e.Key, values: unique(e.Values)}
@@ -73,9 +70,28 @@ func unique(values []string) []string {
 func SelectorOf(labels map[string]string) Selector {
 	var out Selector
 	for key, value := range labels {
+		if len(labels) == 1 {
+			return new(oneTerm).selector(key, value)
+		}
 		out.add(term{key: key, values: []string{value}})
 	}
 	return out
+}
+
+// oneTerm is the only term of a selector that demands one label, as most do, and its value: in one piece of memory.
+type oneTerm struct {
+	terms  [1]term
+	values [1]string
+}
+
+func isOneTerm(s *metav1.LabelSelector) bool {
+	return len(s.MatchLabels) == 1 && len(s.MatchExpressions) == 0
+}
+
+func (t *oneTerm) selector(key, value string) Selector {
+	t.values[0] = value
+	t.terms[0] = term{key: key, values: t.values[:]}
+	return Selector{t.terms[:]}
 }
 
 func (s *Selector) add(t term) {
