@@ -61,7 +61,7 @@ func authoredBy(o, old *object, np *networkingv1.NetworkPolicy) (model.Authored,
 func (o *object) settled() bool {
 	manifest := o.Metadata.Annotations.lastApplied
 	there := len(manifest) > 0
-	if there && !bytes.Contains(manifest, []byte(`\"policyTypes\":[\"`)) || bytes.Contains(o.Metadata.ManagedFields, []byte(`"Apply"`)) {
+	if there && !bytes.Contains(manifest, []byte(`\"policyTypes\":[\"`)) || len(o.Metadata.ManagedFields) > 0 {
 		return false
 	}
 	for _, d := range model.Directions {
@@ -87,7 +87,7 @@ func (a *annotations) manifest() (string, error) {
 // applied are the managed fields of server-side apply. Those of updates are computed after defaulting and prove nothing; they
 // are all that most objects have, and their text is not even decoded.
 func (o *object) applied() ([]metav1.ManagedFieldsEntry, error) {
-	if !bytes.Contains(o.Metadata.ManagedFields, []byte(`"Apply"`)) {
+	if len(o.Metadata.ManagedFields) == 0 {
 		return nil, nil
 	}
 	var entries []struct {

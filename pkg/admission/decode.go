@@ -69,7 +69,7 @@ type metadata struct {
 	OwnerReferences   []struct {
 		Controller *bool `json:"controller"`
 	} `json:"ownerReferences"`
-	ManagedFields jsontext.Value `json:"managedFields"`
+	ManagedFields managedFields `json:"managedFields"`
 }
 
 // draft is an object whose spec is read only as far as it must be.
@@ -115,6 +115,18 @@ func (d *draft) complete(o *object) error {
 		}
 	}
 	return nil
+}
+
+// managedFields are managed fields as they stand in the body, if there are any of server-side apply among them: see applied.
+type managedFields jsontext.Value
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (m *managedFields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	if bytes.Contains(value, []byte(`"Apply"`)) {
+		*m = managedFields(value.Clone())
+	}
+	return err
 }
 
 // labels are labels that read themselves.

@@ -80,14 +80,14 @@ func (e *Engine) unknown(before, after *reach.View, c model.Change) []finding.Fi
 	for i := range e.rules {
 		strictest = min(strictest, e.rules[i].Level)
 	}
-	var out []finding.Finding
+	pass := rule.NewPass(c, before, after)
 	for i := range e.rules {
 		if r := &e.rules[i]; r.Level == strictest && slices.Contains(r.Subjects, finding.KindNetworkPolicy) {
-			pass := rule.NewPass(*r, c, before, after)
+			pass.Start(*r)
 			pass.Undetermined("%s", unjudged)
-			out = append(out, located(pass.Findings(), c)...)
 		}
 	}
+	out := located(pass.Findings(), c)
 	finding.Sort(out)
 	return out
 }
@@ -99,17 +99,15 @@ func (e *Engine) find(before, after *reach.View, c model.Change) []finding.Findi
 	if len(e.custom) > 0 {
 		memo = new(any)
 	}
-	var out []finding.Finding
+	pass := rule.NewPass(c, before, after)
+	pass.CustomRules, pass.Memo = e.custom, memo
 	for i := range e.rules {
-		if !slices.Contains(e.rules[i].Subjects, kind) {
-			continue
+		if slices.Contains(e.rules[i].Subjects, kind) {
+			pass.Start(e.rules[i])
+			e.rules[i].Run(pass)
 		}
-		pass := rule.NewPass(e.rules[i], c, before, after)
-		pass.CustomRules, pass.Memo = e.custom, memo
-		e.rules[i].Run(pass)
-		out = append(out, located(pass.Findings(), c)...)
 	}
-	out = e.yield(out)
+	out := e.yield(located(pass.Findings(), c))
 	finding.Sort(out)
 	out = slices.CompactFunc(out, func(a, b finding.Finding) bool { return finding.Compare(a, b) == 0 })
 	return out

@@ -155,12 +155,13 @@ func (a Addrs) Ranges() []netipx.IPRange {
 }
 
 // Prefixes is the set as its fewest prefixes, IPv4 before IPv6, each ascending. AddrsOf makes the set of them again.
-func (a Addrs) Prefixes() []netip.Prefix {
-	var out []netip.Prefix
+func (a Addrs) Prefixes() []netip.Prefix { return a.appendPrefixes(nil) }
+
+func (a Addrs) appendPrefixes(dst []netip.Prefix) []netip.Prefix {
 	for _, r := range a.Ranges() {
-		out = r.AppendPrefixes(out)
+		dst = r.AppendPrefixes(dst)
 	}
-	return out
+	return dst
 }
 
 // appendFamily appends the spans of one family to dst, which is empty. In IPv6, a span that ends at the IPv4-mapped

@@ -30,7 +30,8 @@ func (a Addrs) Short(limit int) string {
 	if a.IsEmpty() || a.Equal(AllAddrs()) {
 		return a.String()
 	}
-	prefixes := a.Prefixes()
+	var buf [64]netip.Prefix
+	prefixes := a.appendPrefixes(buf[:0])
 	if len(prefixes) <= limit {
 		return listOf(prefixes)
 	}
@@ -55,7 +56,8 @@ func shortOf(prefixes []netip.Prefix, family, a Addrs, limit int) string {
 	}
 	// Of many ranges, there are about as many between them: at least one less, and in IPv6 none where the IPv4-mapped numbers are.
 	if part := a.Intersect(family); len(part.s) <= limit+2 {
-		if except := family.Minus(part).Prefixes(); len(except) <= limit {
+		var buf [64]netip.Prefix
+		if except := family.Minus(part).appendPrefixes(buf[:0]); len(except) <= limit {
 			return family.String() + " except " + listOf(except)
 		}
 	}

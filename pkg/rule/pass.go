@@ -10,7 +10,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/reach"
 )
 
-// Pass is one run of one rule over one change.
+// Pass is one run over one change, of one rule after the other.
 type Pass struct {
 	// Change is what is about to happen; for an object as it stands, Old and New are the same.
 	Change model.Change
@@ -25,14 +25,17 @@ type Pass struct {
 	// Memo is where custom rules keep what all of them look at in one review; nil if there are none.
 	Memo *any
 
-	rule  Configured
+	rule  Configured // the one that runs
 	found []*Builder
 }
 
 // NewPass is for the engine, and for tests of a single rule.
-func NewPass(c Configured, change model.Change, before, after *reach.View) *Pass {
-	return &Pass{Change: change, Prior: before.World(), World: after.World(), Before: before, Reach: after, rule: c}
+func NewPass(change model.Change, before, after *reach.View) *Pass {
+	return &Pass{Change: change, Prior: before.World(), World: after.World(), Before: before, Reach: after}
 }
+
+// Start says whose turn it is: what is reported from now on is the rule's.
+func (p *Pass) Start(c Configured) { p.rule = c }
 
 // Settings are the rule's parameters as configured. T is what the rule's NewSettings returns.
 func Settings[T any](p *Pass) T { return p.rule.Settings.(T) }
@@ -70,8 +73,11 @@ func (p *Pass) subject() finding.Subject {
 	return finding.Subject{Kind: finding.KindCluster, Name: "cluster"}
 }
 
-// Findings are what the rule has reported, in its order.
+// Findings are what the rules have reported, in their order.
 func (p *Pass) Findings() []finding.Finding {
+	if len(p.found) == 0 {
+		return nil
+	}
 	out := make([]finding.Finding, len(p.found))
 	for i, b := range p.found {
 		out[i] = b.f

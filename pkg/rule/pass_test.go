@@ -17,7 +17,9 @@ import (
 
 func pass(r *rule.Rule, change model.Change) *rule.Pass {
 	view := reach.NewView(model.NewStore().Snapshot(model.Facts{}))
-	return rule.NewPass(r.Default(), change, view, view)
+	p := rule.NewPass(change, view, view)
+	p.Start(r.Default())
+	return p
 }
 
 func TestAFindingHasTheRulesLevelAndSeverityAndTheSubjectOfTheChange(t *testing.T) {

@@ -30,7 +30,7 @@ func portionsOf(policy *model.Policy, d model.Direction) []portion {
 	if !policy.Isolates(d) {
 		return nil
 	}
-	var out []portion
+	out := make([]portion, 0, countPortions(d, policy))
 	for i := range policy.Rules[d] {
 		if policy.Rules[d][i].AllPeers() {
 			out = append(out, portion{policy: policy, direction: d, rule: i, peer: -1})
@@ -100,12 +100,14 @@ type demand struct {
 // newSide is that of all policies; of the one policy if there are too many portions; empty if it alone has too many.
 func newSide(policies []*model.Policy, policy *model.Policy, d model.Direction, own *model.Selector) *side {
 	s := &side{direction: d, demanding: map[demand]marks{}}
-	if countPortions(policies, d) > mostPortions {
-		policies = []*model.Policy{policy}
+	n := countPortions(d, policies...)
+	if n > mostPortions {
+		policies, n = []*model.Policy{policy}, countPortions(d, policy)
 	}
-	if countPortions(policies, d) > mostPortions {
+	if n > mostPortions {
 		return s
 	}
+	s.all = make([]portion, 0, n)
 	for _, p := range policies {
 		for _, x := range portionsOf(p, d) {
 			s.put(x, own)
@@ -114,7 +116,7 @@ func newSide(policies []*model.Policy, policy *model.Policy, d model.Direction, 
 	return s
 }
 
-func countPortions(policies []*model.Policy, d model.Direction) int {
+func countPortions(d model.Direction, policies ...*model.Policy) int {
 	n := 0
 	for _, p := range policies {
 		if p.Isolates(d) {

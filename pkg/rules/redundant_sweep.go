@@ -18,7 +18,8 @@ type surplus struct {
 	own    model.Selector // of the namespace, by its name
 	// policies are those of the namespace that have pods in common with the policy, sorted by name, less those taken away.
 	policies []*model.Policy
-	sides    [2]*side // by direction, of all policies
+	sides    [2]*side  // by direction, of all policies
+	touching []portion // room for holders
 }
 
 func newSurplus(p *rule.Pass, policy *model.Policy) *surplus {
@@ -125,15 +126,16 @@ func selectsToo(other, policy *model.Policy, c *model.PodClass) bool {
 	return other.PodSelector.Matches(c.Labels)
 }
 
-// holders are those of what is left that together allow all that x allows, as few as are found; none if they do not.
+// holders are those of what is left that together allow all that x allows, as few as are found; none if they do not. They are
+// gone once it is called again.
 func (s *surplus) holders(x portion, among marks) []portion {
-	var found []portion
-	side := s.sides[x.direction]
+	found, side := s.touching[:0], s.sides[x.direction]
 	for at := range side.near(x, among, &s.own) {
 		if o := side.all[at]; s.touches(o, x) {
 			found = append(found, o)
 		}
 	}
+	s.touching = found
 	for i := range found {
 		if alone := found[i : i+1]; s.hold(x, alone) {
 			return alone

@@ -105,26 +105,21 @@ func stopped(s string) string {
 // oneLine makes a text fit for a line of a message, for a header and for a log: valid UTF-8 without control characters,
 // line breaks and blanks at the ends.
 func oneLine(s string) string {
-	if isPlain(s) {
+	if isClean(s) {
 		return strings.TrimSpace(s)
 	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		if breaks(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD")))
 }
 
-// isPlain says whether the text has nothing but printable ASCII characters.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
+func breaks(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+
+// isClean says whether nothing of the text need be replaced for oneLine.
+func isClean(s string) bool { return utf8.ValidString(s) && strings.IndexFunc(s, breaks) < 0 }
 
 // where are the findings of which is is true.
 func (v *Verdict) where(is func(*Decided) bool) []*Decided {
@@ -234,14 +229,22 @@ func cut(s string, most int) string {
 	if len(s) <= most || utf8.RuneCountInString(s) <= most {
 		return s
 	}
-	runes := []rune(s)[:max(most-1, 0)]
-	for i := len(runes) - 1; i > len(runes)/2; i-- {
-		if runes[i] == ' ' {
-			runes = runes[:i]
+	keep := max(most-1, 0)
+	end, blank, n := 0, 0, 0
+	for at, r := range s {
+		if n == keep {
+			end = at
 			break
 		}
+		if r == ' ' && n > keep/2 {
+			blank = at
+		}
+		n++
 	}
-	return string(runes) + "…"
+	if blank > 0 {
+		end = blank
+	}
+	return s[:end] + "…"
 }
 
 // Words for how a review ended, as in metrics and audit annotations.

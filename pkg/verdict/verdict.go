@@ -159,6 +159,9 @@ func Decide(p Policy, e Exemptions, findings, old []finding.Finding) Verdict {
 		}
 		d := p.decide(findings[i], &e, old)
 		v.Denied = v.Denied || d.Action == ActionDeny
+		if v.Decided == nil {
+			v.Decided = make([]Decided, 0, len(findings)-i)
+		}
 		v.Decided = append(v.Decided, d)
 	}
 	return v
