@@ -137,7 +137,11 @@ func git(ctx context.Context, in string, args ...string) ([]byte, error) {
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()
-	if text := strings.TrimSpace(stderr.String()); err != nil && text != "" {
+	text := strings.TrimPrefix(strings.TrimSpace(stderr.String()), "fatal: ")
+	switch {
+	case err != nil && strings.HasPrefix(text, "not a git repository"):
+		return nil, errors.New("this folder is in no git repository: run it in the one that has the revision")
+	case err != nil && text != "":
 		return nil, errors.New(text)
 	}
 	return out, err

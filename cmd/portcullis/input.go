@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,9 @@ func (p program) read(ctx context.Context, paths []string, o inputOptions, verb,
 			return nil, usageError{fmt.Errorf("there is nothing to %s: name files or folders, pipe manifests in, or take a cluster with --live, as in\n%s", verb, example)}
 		}
 		paths = []string{manifest.Stdin}
+	}
+	if o.config == manifest.Stdin && slices.Contains(paths, manifest.Stdin) {
+		return nil, usageError{errors.New("standard input cannot be both the configuration and manifests: name a file for one of them")}
 	}
 	in := &input{onlyManifests: !o.live, onlyCluster: len(paths) == 0, from: sources(paths, o.live), verb: verb}
 	var err error

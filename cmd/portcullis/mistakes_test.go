@@ -33,9 +33,19 @@ func TestIfNothingButProblemsIsReadThenTheyAreAllThatIsSaid(t *testing.T) {
 
 func TestWhatManyTryIsToldWhatToWriteInstead(t *testing.T) {
 	for line, want := range map[string]string{
-		"check -f a.yaml": "Error: there is no flag -f: name files and folders without it, as in portcullis check manifests/\nSee portcullis check --help.\n",
-		"completion csh":  "Error: the shell \"csh\" is not known: use bash, zsh, fish or powershell\nSee portcullis completion --help.\n",
+		"check -f a.yaml":    "Error: there is no flag -f: name files and folders without it, as in portcullis check manifests/\nSee portcullis check --help.\n",
+		"check - --config -": "Error: standard input cannot be both the configuration and manifests: name a file for one of them\nSee portcullis check --help.\n",
+		"completion csh":     "Error: the shell \"csh\" is not known: use bash, zsh, fish or powershell\nSee portcullis completion --help.\n",
 	} {
 		assert.Equal(t, result{exitBadInput, "", want}, try(t, strings.Fields(line)...))
 	}
+}
+
+func TestOutsideOfAGitRepositoryThereAreNoRevisions(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(dir))
+	t.Chdir(dir)
+	require.NoError(t, os.WriteFile("a.yaml", []byte(policy("shop/a", closed)), 0o600))
+	want := result{exitBadInput, "", "Error: git:main:a.yaml: this folder is in no git repository: run it in the one that has the revision\n"}
+	assert.Equal(t, want, try(t, "diff", "git:main:a.yaml", "a.yaml"))
 }
