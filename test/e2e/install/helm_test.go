@@ -11,8 +11,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 // values has Portcullis listen at its pod's address alone, as all pods are processes of one machine here.
@@ -47,6 +49,16 @@ func makeNamespace(t *testing.T) {
 // install does what docs/install.md says for a cluster that is in use.
 func install(t *testing.T, l *load) {
 	t.Helper()
+	ends := shared.cluster.Client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault)
+	_, err := ends.Create(within(t), &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: "kubernetes", Labels: map[string]string{discoveryv1.LabelServiceName: "kubernetes"}},
+		AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"203.0.113.9"}}},
+		Ports: []discoveryv1.EndpointPort{{Port: ptr.To[int32](16443)}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, _ = tryKubectl(t, "--namespace", "default", "delete", "endpointslice", "kubernetes", "--ignore-not-found")
+	})
 	helm(t, "install", "portcullis", chart(), "--values", valuesFile(t, ""), "--set", "webhooks.networkPolicies.failurePolicy=Ignore", "--wait")
 	kubectl(t, "wait", "--for=jsonpath={.webhooks[0].clientConfig.caBundle}", "validatingwebhookconfiguration", "portcullis")
 	l.flowed(t, "it is installed")
@@ -57,6 +69,9 @@ func install(t *testing.T, l *load) {
 	require.NoError(t, err)
 	assert.EqualValues(t, "Fail", *found.Webhooks[0].FailurePolicy)
 	assert.NotEmpty(t, found.Webhooks[0].ClientConfig.CABundle, "an upgrade leaves what the replicas write")
+	own := kubectl(t, "--namespace", namespace, "get", "networkpolicy", "portcullis", "--output=jsonpath={.spec.egress[0]}")
+	assert.Contains(t, own, `"cidr":"203.0.113.9/32"`, "it may connect to the API server of this cluster, wherever that is")
+	assert.Contains(t, own, `"port":16443`)
 }
 
 func TestHelmInstallsUpgradesRestartsAndTakesAwayWithoutOneRefusedWrite(t *testing.T) {
