@@ -171,6 +171,14 @@ func TestNoLineIsWiderThanAsked(t *testing.T) {
 	}
 }
 
+func TestALineThatHoldsTheWholeManifestIsNotShown(t *testing.T) {
+	var out bytes.Buffer
+	line := func(string, int) (string, bool) { return strings.Repeat("{", 401), true }
+	require.NoError(t, report.FromDecided(scope, decided(), problems).Text(&out, report.TextOptions{Line: line}))
+	assert.NotContains(t, out.String(), "{{{")
+	assert.Contains(t, out.String(), "field: spec.ingress[0].from[0].ipBlock.cidr", "the field is named in its place")
+}
+
 func TestTheScopeCountsPodsAndWhatTemplatesAskFor(t *testing.T) {
 	store := model.NewStore()
 	store.SetNamespace(model.NewNamespaceMeta(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "empty"}}))

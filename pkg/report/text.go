@@ -127,13 +127,16 @@ func (t *textWriter) finding(f *Finding) {
 	}
 }
 
+// longestLine is how long a line is shown, in bytes: JSON without line breaks has everything in one, which shows nobody anything.
+const longestLine = 400
+
 // excerpt shows the line of the manifest, or else names the field. The first line of an object says nothing.
 func (t *textWriter) excerpt(f *Finding) {
 	if f.Path == "" {
 		return
 	}
 	if f.Source != nil && t.Line != nil {
-		if text, ok := t.Line(f.Source.File, f.Source.Line); ok {
+		if text, ok := t.Line(f.Source.File, f.Source.Line); ok && len(text) <= longestLine {
 			t.out.WriteString(textIndent + t.paint(dim, fmt.Sprintf("%5d | ", f.Source.Line)) + Printable(text) + "\n")
 			return
 		}
