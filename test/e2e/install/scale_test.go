@@ -29,7 +29,7 @@ type full struct {
 }
 
 // TestTheAuditOfAClusterOf100NamespacesA1000PoliciesAnd5000Pods installs Portcullis where all of that is there already, as docs/audit.md
-// and docs/install.md say.
+// and docs/install.md say. It is the last test of the package, as its namespaces take long to go.
 func TestTheAuditOfAClusterOf100NamespacesA1000PoliciesAnd5000Pods(t *testing.T) {
 	gatewayAPI(t)
 	f := &full{crowds: crowds()}
