@@ -97,10 +97,13 @@ type bulk struct{ ports, addrs int }
 // Bulk is how many ranges of ports, and of addresses outside of the cluster, the rules of the direction have in all.
 func (p *Policy) Bulk(d Direction) (ports, addrs int) { return p.bulk[d].ports, p.bulk[d].addrs }
 
+// everyProtocol is how many ranges of ports a rule without ports has: one of each protocol.
+const everyProtocol = 3
+
 func bulkOf(rules []Rule) (out bulk) {
 	for i := range rules {
 		if n := rules[i].External.Len(); n > 0 {
-			out.ports += max(len(rules[i].Ports), len(netset.Protocols()))
+			out.ports += max(len(rules[i].Ports), everyProtocol)
 			out.addrs += n
 		}
 	}
