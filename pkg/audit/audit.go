@@ -33,6 +33,10 @@ type Item struct {
 	Overdue bool
 }
 
+// MostAlike is how many items of one rule, object and action are kept. A policy of thousands of rules has as many findings, and its author must
+// not fill the memory of all replicas with them. More than these are counted: see verdict.Decided.More.
+const MostAlike = 10
+
 // Violation says whether the item is one, and neither exempt, nor still open.
 func (i *Item) Violation() bool {
 	switch i.Action {
@@ -48,7 +52,7 @@ type Results struct {
 	Finished time.Time
 	Took     time.Duration
 	Scope    report.Scope
-	// Items are sorted as in a report.
+	// Items are sorted as in a report. Of one rule, object and action there are at most MostAlike, of which the last tells of the rest.
 	Items []Item
 	// Full is whether everything was judged, and not only what has changed.
 	Full bool

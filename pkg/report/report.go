@@ -69,6 +69,8 @@ type Finding struct {
 	Pods      int               `json:"pods"`
 	Patch     []finding.PatchOp `json:"patch,omitempty"`
 	Source    *finding.Source   `json:"source,omitempty"`
+	// More is how many more there are of the rule and subject, with the same action, that the background audit counts and does not list.
+	More int `json:"more,omitempty"`
 	// Custom is whether the rule is one of the configuration.
 	Custom bool `json:"-"`
 	// ExemptReason is why an exempt finding is, for people, and ExemptInSource whether the policy's own annotation says so.
@@ -150,7 +152,7 @@ func FromDecided(scope Scope, decided []verdict.Decided, problems []Problem) *Re
 	sorted := slices.SortedStableFunc(slices.Values(decided), func(a, b verdict.Decided) int { return finding.Compare(a.Finding, b.Finding) })
 	for i := range sorted {
 		r.Findings = append(r.Findings, fromDecided(&sorted[i]))
-		r.Summary.count(sorted[i].Action)
+		r.Summary.count(sorted[i].Action, 1+sorted[i].More)
 	}
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
@@ -161,7 +163,7 @@ func FromDecided(scope Scope, decided []verdict.Decided, problems []Problem) *Re
 func fromDecided(d *verdict.Decided) Finding {
 	out := Finding{
 		Rule: d.Rule, Level: d.Level, Severity: d.Severity, Action: d.Action, WouldDeny: d.WouldDeny, Subject: d.Subject, Path: d.Path,
-		Message: d.Message, Fix: d.Fix, Pods: d.Pods, Patch: d.Patch, Custom: d.Custom, ExemptReason: d.ExemptReason, ExemptInSource: d.ExemptInSource,
+		Message: d.Message, Fix: d.Fix, Pods: d.Pods, Patch: d.Patch, More: d.More, Custom: d.Custom, ExemptReason: d.ExemptReason, ExemptInSource: d.ExemptInSource,
 	}
 	if !d.Witness.IsZero() {
 		witness := d.Witness
@@ -174,20 +176,20 @@ func fromDecided(d *verdict.Decided) Finding {
 	return out
 }
 
-func (s *Summary) count(a verdict.Action) {
+func (s *Summary) count(a verdict.Action, n int) {
 	switch a {
 	case verdict.ActionDeny:
-		s.Deny++
+		s.Deny += n
 	case verdict.ActionWarn:
-		s.Warn++
+		s.Warn += n
 	case verdict.ActionAudit:
-		s.Audit++
+		s.Audit += n
 	case verdict.ActionExempt:
-		s.Exempt++
+		s.Exempt += n
 	case verdict.ActionProvisional:
-		s.Provisional++
+		s.Provisional += n
 	case verdict.ActionUndetermined:
-		s.Undetermined++
+		s.Undetermined += n
 	}
 }
 

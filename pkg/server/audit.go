@@ -131,9 +131,9 @@ func (s *server) audited(_ context.Context, r *audit.Results) {
 			continue
 		}
 		namespace := item.Subject.Space()
-		pass.Violations[metrics.Violation{Rule: item.Rule, Level: item.Level, Namespace: namespace}]++
+		pass.Violations[metrics.Violation{Rule: item.Rule, Level: item.Level, Namespace: namespace}] += 1 + item.More
 		if item.Overdue {
-			pass.Overdue[namespace]++
+			pass.Overdue[namespace] += 1 + item.More
 		}
 	}
 	s.recorder.Audit(pass)

@@ -131,6 +131,8 @@ type Decided struct {
 	ExemptReason string
 	// ExemptInSource is whether the policy's own annotation exempts it, rather than the configuration.
 	ExemptInSource bool
+	// More is how many more there are like this one, of the same rule and object and with the same action, where not all are listed.
+	More int
 
 	told bool // the namespace enforces or warns at its level
 }

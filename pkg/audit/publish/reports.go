@@ -198,7 +198,7 @@ func (p *Publisher) report(at place, about *corev1.ObjectReference, items []*aud
 	count := map[string]int{}
 	for _, item := range items {
 		result := resultOf(item)
-		summary[result] = summary[result].(int64) + 1 // also of those that are left out
+		summary[result] = summary[result].(int64) + 1 + int64(item.More) // also of those that are left out
 		if count[item.Rule]++; count[item.Rule] > mostOfRule {
 			continue
 		}

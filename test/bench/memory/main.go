@@ -1,17 +1,26 @@
 // Command memory prints how much memory the state of a large cluster takes: every generated object is decoded from its
-// JSON, as an informer decodes what the API server sends, stored, and dropped; then the snapshot is compiled and judged once.
+// JSON, as an informer decodes what the API server sends, stored, and dropped; then the snapshot is compiled, audited, and the
+// report made. GOMEMLIMIT holds as for portcullis serve.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"reflect"
 	"runtime"
 	"strings"
 
+	"k8s.io/utils/clock"
+
+	"github.com/portcullis-dev/portcullis/pkg/audit"
+	"github.com/portcullis-dev/portcullis/pkg/config"
 	"github.com/portcullis-dev/portcullis/pkg/model"
+	"github.com/portcullis-dev/portcullis/pkg/rules"
 	"github.com/portcullis-dev/portcullis/pkg/server"
 	"github.com/portcullis-dev/portcullis/test/bench"
 )
@@ -21,17 +30,18 @@ func main() {
 	flag.IntVar(&size.Namespaces, "namespaces", 1_000, "Namespaces of the cluster")
 	flag.IntVar(&size.Pods, "pods", 100_000, "pods of the cluster")
 	flag.IntVar(&size.Policies, "policies", 10_000, "NetworkPolicies of the cluster")
+	wide := flag.Int("wide", 0, "NetworkPolicies of 3,000 rules, besides")
 	flag.Parse()
-	if err := run(size); err != nil {
+	if err := run(size, *wide); err != nil {
 		fmt.Fprintln(os.Stderr, "memory:", err)
 		os.Exit(1)
 	}
 }
 
-func run(size bench.Size) error {
+func run(size bench.Size, wide int) error {
 	server.TuneGC() // as portcullis serve does
 	store := model.NewStore()
-	if err := bench.Generate(size, func(o bench.Object) error {
+	read := func(o bench.Object) error {
 		text, err := json.Marshal(o)
 		if err != nil {
 			return err
@@ -42,12 +52,60 @@ func run(size bench.Size) error {
 		}
 		_, err = store.Apply(decoded)
 		return err
-	}); err != nil {
+	}
+	if err := bench.Generate(size, read); err != nil {
 		return err
+	}
+	if wide > 0 {
+		if err := bench.Wide(wide, read); err != nil {
+			return err
+		}
 	}
 	snapshot := store.Snapshot(model.Facts{Live: true})
 	for range snapshot.Namespaces() { // makes the index of labels
 	}
+	if err := tell("state", store, snapshot); err != nil {
+		return err
+	}
+	return audited(store, snapshot)
+}
+
+// audited tells of the memory after a pass of the audit and a report.
+func audited(store *model.Store, snapshot *model.Snapshot) error {
+	c, err := config.Load(nil, "", rules.Catalogue())
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var failed error
+	auditor := audit.New(audit.Options{
+		Snapshot: func() (*model.Snapshot, bool) { return snapshot, true }, Config: func() *config.Config { return c },
+		Clock: clock.RealClock{}, Log: slog.New(slog.DiscardHandler),
+		Publish: func(_ context.Context, r *audit.Results) {
+			defer stop()
+			var size counter
+			if failed = r.Report().JSON(&size); failed == nil {
+				failed = tell(fmt.Sprintf("%d items, report of %.1f MB", len(r.Items), float64(size)/1e6), store, snapshot)
+			}
+			runtime.KeepAlive(r)
+		},
+	})
+	auditor.Run(ctx)
+	return failed
+}
+
+// counter counts what is written.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+var _ io.Writer = (*counter)(nil)
+
+func tell(what string, store *model.Store, snapshot *model.Snapshot) error {
 	var heap runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&heap)
@@ -55,9 +113,8 @@ func run(size bench.Size) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-10s %-10s %-10s %14s %14s %14s\n", "namespaces", "pods", "policies", "live heap MiB", "resident MiB", "peak MiB")
-	fmt.Printf("%-10d %-10d %-10d %14.1f %14.1f %14.1f\n", size.Namespaces, size.Pods, size.Policies,
-		float64(heap.HeapAlloc)/(1<<20), float64(resident)/1024, float64(peak)/1024)
+	fmt.Printf("live heap %7.1f MiB, resident %7.1f MiB, peak %7.1f MiB: %s\n",
+		float64(heap.HeapAlloc)/(1<<20), float64(resident)/1024, float64(peak)/1024, what)
 	runtime.KeepAlive(store)
 	runtime.KeepAlive(snapshot)
 	return nil

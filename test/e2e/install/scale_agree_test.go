@@ -144,7 +144,7 @@ func (f *full) gauges(t *testing.T, findings []report.Finding) {
 	for i := range findings {
 		switch x := &findings[i]; x.Action {
 		case verdict.ActionDeny, verdict.ActionWarn, verdict.ActionAudit:
-			want[`portcullis_violations{level="`+x.Level.String()+`",namespace="`+x.Subject.Space()+`",rule="`+x.Rule+`"}`]++
+			want[`portcullis_violations{level="`+x.Level.String()+`",namespace="`+x.Subject.Space()+`",rule="`+x.Rule+`"}`] += 1 + x.More
 		}
 	}
 	_, metrics := f.auditing(t, "/metrics")
