@@ -102,6 +102,19 @@ func TestIfTheDNSOfTheClusterMovesThenPoliciesThatAllowItByAddressAreJudgedAgain
 	assert.Equal(t, verdict.ActionDeny, found(moved, "shop/web")["dns-blocked"])
 }
 
+func TestIfNodeLocalDNSCacheMovesThenPoliciesThatAllowItAreJudgedAgain(t *testing.T) {
+	const byAddress = `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: web, namespace: shop}, spec: {podSelector: {matchLabels: {app: web}},
+  policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 169.254.20.10/32}}], ports: [{port: 53, protocol: UDP}, {port: 53}]}]}}`
+	const cache = `{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: node-local-dns, namespace: kube-system}, spec: {selector: {matchLabels: {app: c}},
+  template: {metadata: {labels: {app: c}}, spec: {hostNetwork: true, containers: [{name: main, image: main, args: [-localip, %s]}]}}}}`
+	s := begin(t, "", web, byAddress, strings.Replace(cache, "%s", "169.254.20.10", 1))
+	assert.NotContains(t, found(s.next(0), "shop/web"), "dns-blocked")
+	s.apply(strings.Replace(cache, "%s", "169.254.25.10", 1))
+	moved := s.next(5 * time.Second)
+	assert.False(t, moved.Full)
+	assert.Equal(t, verdict.ActionDeny, found(moved, "shop/web")["dns-blocked"])
+}
+
 func TestIfAPolicyUsesWhatTheCNIIgnoresThenItIsSaidOfTheClusterAtOnce(t *testing.T) {
 	s := begin(t, "{cluster: {cni: weave}, rules: {cni-not-enforcing: {withoutEndPort: [weave]}}}", web, balanced, policy(""))
 	assert.NotContains(t, found(s.next(0), "cluster"), "cni-not-enforcing")

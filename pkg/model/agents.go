@@ -35,7 +35,7 @@ const (
 	cniAWS     = "aws-vpc"
 
 	policyContainer = "kube-network-policies"
-	policyArgument  = "--enable-network-policy"
+	policyArgument  = "enable-network-policy"
 )
 
 func (s *Store) noteAgent(ds *appsv1.DaemonSet) {
@@ -57,18 +57,8 @@ func (s *Store) noteAgent(ds *appsv1.DaemonSet) {
 
 // enforcing says whether the container is told to enforce policies.
 func enforcing(c *corev1.Container) bool {
-	arguments := append(slices.Clone(c.Command), c.Args...)
-	for i, arg := range arguments {
-		name, value, written := strings.Cut(arg, "=")
-		if name != policyArgument {
-			continue
-		}
-		if !written && i+1 < len(arguments) {
-			value = arguments[i+1]
-		}
-		return value != "false"
-	}
-	return false
+	value, written := argument(c, policyArgument)
+	return written && value != "false"
 }
 
 // tagOf is the tag of an image: "v1.16.3" of "quay.io/cilium/cilium:v1.16.3@sha256:00".

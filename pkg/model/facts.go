@@ -38,6 +38,9 @@ func (s *Store) facts(configured Facts) Facts {
 		if service == nil && !configured.Live && s.speaksOfOpenshift() {
 			out.DNS = []DNSServer{NewDNSServer(openshiftDNSNamespace, map[string]string{openshiftDNSLabel: "default"}, openshiftDNSPort), out.DNS[0]}
 		}
+		if cache := netset.UnionAddrs(slices.Collect(maps.Values(s.nodeDNS))...); !cache.IsEmpty() {
+			out.DNS = append(out.DNS, DNSServer{Addrs: cache, Ports: []uint16{dnsPort}, OnNode: true})
+		}
 	}
 	return out
 }

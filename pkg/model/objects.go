@@ -117,6 +117,8 @@ type DNSServer struct {
 	// demands: for hypothetical DNS pods and for the fix.
 	Namespace string
 	Labels    map[string]string
+	// OnNode is whether it is NodeLocal DNSCache, found by its DaemonSet: pods ask it, and where it is not there, the others.
+	OnNode bool
 }
 
 // Facts are what is known of the cluster as a whole, configured or found.

@@ -17,6 +17,7 @@ type Store struct {
 	nodes   map[string]node
 	cidrs   map[string]netset.Addrs // of ServiceCIDRs, by name
 	agents  map[string]Agent        // CNI agents' DaemonSets, by namespace/name
+	nodeDNS map[string]netset.Addrs // of NodeLocal DNSCache, by the name of its DaemonSet
 	counts  map[string]int          // objects by kind
 	ranges  *ranges                 // of nodes and cidrs; nil when they have changed
 
@@ -78,7 +79,8 @@ type grant struct {
 func NewStore() *Store {
 	return &Store{
 		spaces: map[string]*table{}, dirty: map[string]bool{}, origins: map[originKey][]string{},
-		nodes: map[string]node{}, cidrs: map[string]netset.Addrs{}, agents: map[string]Agent{}, counts: map[string]int{},
+		nodes: map[string]node{}, cidrs: map[string]netset.Addrs{}, agents: map[string]Agent{},
+		nodeDNS: map[string]netset.Addrs{}, counts: map[string]int{},
 	}
 }
 
@@ -171,7 +173,12 @@ func (s *Store) Delete(kind, namespace, name string) error {
 			return fmt.Errorf("kind %q is not kept", kind)
 		}
 		put(s, kind, t.workloads, kind+"/"+name, workloadRecord{}, false)
-		delete(s.agents, namespace+"/"+name)
+		if kind == "DaemonSet" {
+			delete(s.agents, namespace+"/"+name)
+			if namespace == dnsNamespace {
+				delete(s.nodeDNS, name)
+			}
+		}
 	}
 	return nil
 }

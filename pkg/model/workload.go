@@ -82,6 +82,7 @@ func (s *Store) applyWorkload(obj any) bool {
 	case *appsv1.DaemonSet:
 		s.setWorkload("DaemonSet", w, w.Spec.Selector, &w.Spec.Template, nil, true)
 		s.noteAgent(w)
+		s.noteNodeDNS(w)
 	case *appsv1.ReplicaSet:
 		s.setWorkload("ReplicaSet", w, w.Spec.Selector, &w.Spec.Template, w.Spec.Replicas, true)
 	case *corev1.ReplicationController:

@@ -21,6 +21,12 @@ import (
 func snapshot(t *testing.T, facts model.Facts, objects ...string) *model.Snapshot {
 	t.Helper()
 	store := model.NewStore()
+	apply(t, store, objects...)
+	return store.Snapshot(facts)
+}
+
+func apply(t *testing.T, store *model.Store, objects ...string) {
+	t.Helper()
 	for _, text := range objects {
 		var u unstructured.Unstructured
 		require.NoError(t, yaml.Unmarshal([]byte(text), &u.Object))
@@ -33,7 +39,6 @@ func snapshot(t *testing.T, facts model.Facts, objects ...string) *model.Snapsho
 		require.NoError(t, err)
 		require.True(t, known, text)
 	}
-	return store.Snapshot(facts)
 }
 
 // names are the classes of shop, by name, with how many pods each stands for.

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -14,7 +15,8 @@ import (
 //
 // What it matches inside of the cluster depends on the CNI, and the addresses of pods do not last. Where the cluster's ranges are
 // not known, a block of all private addresses holds them, and whether one of some does is undetermined, unless another block
-// of the policy is found already.
+// of the policy is found already. Left out are egress blocks of DNS servers that are known by their addresses alone, as NodeLocal
+// DNSCache is: no selector finds them.
 func clusterCIDR() *rule.Rule {
 	return &rule.Rule{
 		ID: "cluster-cidr", Level: finding.Restricted, Severity: finding.Low,
@@ -26,7 +28,7 @@ func clusterCIDR() *rule.Rule {
 				"with every start, and a Service's address is mostly gone before policies are applied.",
 			References: []rule.Reference{
 				{Title: "Kubernetes: behaviour of to and from selectors, ipBlock", URL: "https://kubernetes.io/docs/concepts/services-networking/network-policies/#behavior-of-to-and-from-selectors"}},
-			Finds:  "An ipBlock, less its exceptions, that overlaps the addresses of pods, Services or nodes.",
+			Finds:  "An ipBlock, less its exceptions, that overlaps the addresses of pods, Services or nodes. Left out are the addresses of NodeLocal DNSCache and of DNS servers that the configuration names, in egress.",
 			Remedy: "Name pods by podSelector and namespaceSelector, and leave the cluster's own ranges out of the block by except.",
 			Bad:    clusterCIDRBad,
 			Good: `apiVersion: networking.k8s.io/v1
@@ -99,7 +101,7 @@ func runClusterCIDR(p *rule.Pass) {
 			for j := range r.Peers {
 				b := r.Peers[j].IPBlock
 				switch {
-				case b == nil:
+				case b == nil, d == model.Egress && answersDNS(facts, b.Addrs):
 				case known.IsEmpty() && b.Addrs.ContainsAll(netset.PrivateRanges()):
 					found = true
 					p.Report(peerPath(d, i, j).Child("ipBlock", "cidr"), between(p, d, i, privateAddr), "%s holds all private addresses, and so the cluster's own", b.CIDR).
@@ -117,6 +119,11 @@ func runClusterCIDR(p *rule.Pass) {
 	if doubtful != "" && !found {
 		p.Undetermined("Whether %s holds addresses of the cluster is not known: set cluster.cidrs in the configuration", doubtful)
 	}
+}
+
+// answersDNS says whether all of the addresses are of a DNS server that is known by addresses alone.
+func answersDNS(facts *model.Facts, addrs netset.Addrs) bool {
+	return slices.ContainsFunc(facts.DNS, func(server model.DNSServer) bool { return server.PodSelector == nil && server.Addrs.ContainsAll(addrs) })
 }
 
 func reportClusterCIDR(p *rule.Pass, d model.Direction, i, j int, facts *model.Facts) {

@@ -83,7 +83,7 @@ func onlyDNS(r *model.Rule, i int, facts *model.Facts) []finding.PatchOp {
 		return nil
 	}
 	for j := range facts.DNS {
-		if peers, _ := dnsPeers(&facts.DNS[j]); len(peers) > 0 {
+		if peers, _ := dnsDestination(facts, &facts.DNS[j]); len(peers) > 0 {
 			return []finding.PatchOp{{Op: "add", Path: fmt.Sprintf("/spec/egress/%d/to", i), Value: peers}}
 		}
 	}

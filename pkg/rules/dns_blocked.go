@@ -17,7 +17,7 @@ import (
 //
 // Judged are the pods that the policy isolates; and on UPDATE and DELETE, the pods that the old policy selected, that stay
 // isolated by others, and that had DNS before. All policies together count, for policies only add. One of several DNS
-// servers is enough. Left out are the DNS servers themselves, hostNetwork pods, and pods whose dnsPolicy is not the
+// servers is enough, NodeLocal DNSCache among them where its DaemonSet is in kube-system. Left out are the DNS servers themselves, hostNetwork pods, and pods whose dnsPolicy is not the
 // cluster's.
 //
 // Provisional: no pod exists, and some that the policy would select, or one that another policy selects, too, would reach
@@ -33,9 +33,11 @@ func dnsBlocked() *rule.Rule {
 			Why: "Almost everything that a pod connects to, it looks up first. Pods that are isolated for egress and may not ask the cluster's " +
 				"DNS fail with time-outs that point everywhere but to the policy.",
 			References: []rule.Reference{docsPolicies,
-				{Title: "Kubernetes: DNS for Services and Pods", URL: "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"}},
+				{Title: "Kubernetes: DNS for Services and Pods", URL: "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"},
+				{Title: "Kubernetes: NodeLocal DNSCache", URL: "https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/"}},
 			Finds: "Pods that are isolated for egress and that none of the policies selecting them lets reach the cluster's DNS over UDP: by the " +
-				"policy that is written, and on UPDATE and DELETE by the loss of what the old one allowed.",
+				"policy that is written, and on UPDATE and DELETE by the loss of what the old one allowed. The cluster's DNS are its DNS pods, and the " +
+				"addresses of NodeLocal DNSCache where its DaemonSet node-local-dns is in kube-system.",
 			Remedy: "Add an egress rule to the DNS pods, UDP and TCP, here or in one policy for the whole namespace; apply that one first.",
 			Opens:  "DNS to the cluster's DNS servers, UDP and TCP",
 			Bad:    dnsBlockedBad,
@@ -224,8 +226,13 @@ var nodeDNS = []netset.NamedAddr{
 // every address is not meant for it.
 func dnsOnNode(v *reach.View, c *model.PodClass) string {
 	allowed := v.External(c, model.Egress).AddrsOn(netset.PortRange(netset.UDP, dnsPort, dnsPort))
-	for _, known := range nodeDNS {
+	servers := v.World().Facts().DNS
+	found := slices.IndexFunc(servers, func(server model.DNSServer) bool { return server.OnNode })
+	for i, known := range nodeDNS {
 		if allowed.Contains(known.Addr) && !allowed.HasAtLeast(8, 16) {
+			if i == 0 && found >= 0 {
+				return fmt.Sprintf(": %s is allowed, and %s answers at %s here", known.Addr, known.Name, servers[found].Addrs.Short(3))
+			}
 			return fmt.Sprintf(": %s is allowed, where %s answers; if it does here, name it in cluster.dns of the configuration", known.Addr, known.Name)
 		}
 	}

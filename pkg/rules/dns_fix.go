@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +20,7 @@ const metadataName = "kubernetes.io/metadata.name"
 func dnsFix(policy *model.Policy, facts *model.Facts) (string, []finding.PatchOp) {
 	for i := range facts.DNS {
 		server := &facts.DNS[i]
-		peers, name := dnsPeers(server)
+		peers, name := dnsDestination(facts, server)
 		if len(peers) == 0 {
 			continue
 		}
@@ -51,6 +52,21 @@ func numbersText(numbers []uint16) string {
 	return text
 }
 
+// dnsDestination are the peers that stand for a DNS server and, where it runs in front of it, for NodeLocal DNSCache.
+func dnsDestination(facts *model.Facts, server *model.DNSServer) (peers []networkingv1.NetworkPolicyPeer, name string) {
+	peers, name = dnsPeers(server)
+	for i := range facts.DNS {
+		cache := &facts.DNS[i]
+		if !cache.OnNode || cache == server || !slices.Equal(cache.Ports, server.Ports) {
+			continue
+		}
+		if more, also := dnsPeers(cache); len(peers) > 0 && len(more) > 0 {
+			peers, name = append(peers, more...), name+" and to "+also
+		}
+	}
+	return peers, name
+}
+
 // dnsPeers are the peers that stand for a DNS server; none if its selectors name no namespace.
 func dnsPeers(server *model.DNSServer) (peers []networkingv1.NetworkPolicyPeer, name string) {
 	if server.Namespace != "" {
@@ -65,6 +81,9 @@ func dnsPeers(server *model.DNSServer) (peers []networkingv1.NetworkPolicyPeer, 
 	}
 	for _, prefix := range prefixes {
 		peers = append(peers, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: prefix.String()}})
+	}
+	if server.OnNode {
+		return peers, "NodeLocal DNSCache (" + server.Addrs.Short(3) + ")"
 	}
 	return peers, "the DNS servers " + server.Addrs.Short(3)
 }
