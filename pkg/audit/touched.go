@@ -25,8 +25,7 @@ type touched struct {
 	changes       []change
 	// number is whether namespaces have come or gone, and all whether the first pod has come, or the last one gone.
 	number, all bool
-	// dns is whether other kinds of pods, or servers at other addresses, serve the cluster's DNS, and dnsAddrs whether the pods do at other
-	// addresses.
+	// dns is whether other kinds of pods serve the cluster's DNS, and dnsAddrs whether they do at other addresses.
 	dns, dnsAddrs bool
 }
 
@@ -57,8 +56,7 @@ func touchedBy(before, after *model.Snapshot) touched {
 	return out
 }
 
-// dnsPods are the kinds of the pods that serve the cluster's DNS and the addresses of the servers that are none, and the addresses
-// of the pods, each sorted.
+// dnsPods are the kinds of the pods that serve the cluster's DNS, and their addresses, each sorted.
 type dnsPods struct {
 	kinds []string
 	addrs []netip.Addr
@@ -68,7 +66,6 @@ func dnsOf(s *model.Snapshot) dnsPods {
 	var out dnsPods
 	view, servers := reach.NewView(s), s.Facts().DNS
 	for i := range servers {
-		out.kinds = append(out.kinds, servers[i].Addrs.String())
 		for _, c := range view.DNSClasses(&servers[i]) {
 			out.kinds = append(out.kinds, c.Key())
 			for j := range c.Pods {
@@ -106,7 +103,7 @@ func anyPod(s *model.Snapshot) bool {
 
 // concerns says whether what has changed concerns a policy of the namespace.
 func (t *touched) concerns(ns *model.Namespace) bool {
-	if len(t.changes) == 0 && !t.dns && !t.dnsAddrs {
+	if len(t.changes) == 0 && !t.dnsAddrs {
 		return false
 	}
 	return t.all || slices.ContainsFunc(ns.Policies, func(p *model.Policy) bool {
