@@ -201,12 +201,15 @@ const (
 func (k kind) String() string { return [...]string{"other", "NetworkPolicy", "Namespace"}[k] }
 
 func kindOf(resource metav1.GroupVersionResource, subResource string) kind {
+	namespaces := metav1.GroupVersionResource(corev1.SchemeGroupVersion.WithResource("namespaces"))
 	switch {
+	case resource == namespaces && (subResource == "status" || subResource == "finalize"):
+		return namespaceKind // they write labels and annotations, too
 	case subResource != "":
 		return otherKind
 	case resource == metav1.GroupVersionResource(networkingv1.SchemeGroupVersion.WithResource("networkpolicies")):
 		return policyKind
-	case resource == metav1.GroupVersionResource(corev1.SchemeGroupVersion.WithResource("namespaces")):
+	case resource == namespaces:
 		return namespaceKind
 	}
 	return otherKind

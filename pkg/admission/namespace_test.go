@@ -19,6 +19,10 @@ import (
 
 func TestNamespaces(t *testing.T) {
 	label := func(key, value string) map[string]string { return map[string]string{key: value} }
+	by := func(subResource string, r *admissionv1.AdmissionRequest) *admissionv1.AdmissionRequest {
+		r.SubResource = subResource
+		return r
+	}
 	deleting := space("shop", label(model.LabelEnforce, "strict"))
 	deleting.DeletionTimestamp = &metav1.Time{Time: time.Unix(1_700_000_000, 0)}
 	for name, c := range map[string]struct {
@@ -31,6 +35,12 @@ func TestNamespaces(t *testing.T) {
 			request(t, admissionv1.Create, space("new", label(model.LabelEnforce, "strict")), nil), metrics.Denied},
 		"if an update brings an unknown level, then it is denied": {
 			request(t, admissionv1.Update, space("shop", label(model.LabelWarn, "strict")), space("shop", nil)), metrics.Denied},
+		"if an unknown level comes with the status, then it is denied": {by("status",
+			request(t, admissionv1.Update, space("shop", label(model.LabelEnforce, "strict")), space("shop", nil))), metrics.Denied},
+		"if an unknown level comes with the finalizers, then it is denied": {by("finalize",
+			request(t, admissionv1.Update, space("shop", label(model.LabelEnforce, "strict")), space("shop", nil))), metrics.Denied},
+		"if the status alone changes, then it is not evaluated": {by("status",
+			request(t, admissionv1.Update, space("shop", nil), space("shop", nil))), metrics.Skipped},
 		"if the unknown level was there before, then it is let through with a warning": {
 			request(t, admissionv1.Update, space("shop", map[string]string{model.LabelEnforce: "strict", "a": "b"}), space("shop", label(model.LabelEnforce, "strict"))), metrics.Warned},
 		"if no label changes, then it is not evaluated": {

@@ -57,8 +57,30 @@ func TestWhatIsCountedForANamespaceIsForgottenWithIt(t *testing.T) {
 func TestABadLevelOfANamespaceIsDenied(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	got := s.kubectl("", "label", "namespace", "$NS", "portcullis.dev/enforce=strict")
-	assert.Equal(t, 1, got.code)
-	assert.Contains(t, got.err, `admission webhook "namespaces.portcullis.dev" denied the request`)
-	assert.Contains(t, got.err, "invalid-setting")
+	for _, args := range [][]string{
+		{"label", "namespace", "$NS", "portcullis.dev/enforce=strict"},
+		{"patch", "namespace", "$NS", "--subresource=status", "--type=merge", `--patch={"metadata":{"labels":{"portcullis.dev/enforce":"strict"}}}`},
+	} {
+		got := s.kubectl("", args...)
+		assert.Equal(t, 1, got.code, args)
+		assert.Contains(t, got.err, `admission webhook "namespaces.portcullis.dev" denied the request`)
+		assert.Contains(t, got.err, "invalid-setting")
+	}
+	namespaces := shared.cluster.Client.CoreV1().Namespaces()
+	ns, err := namespaces.Get(within(t), s.namespace, metav1.GetOptions{})
+	require.NoError(t, err)
+	ns.Labels["portcullis.dev/enforce"] = "strict"
+	_, err = namespaces.Finalize(within(t), ns, metav1.UpdateOptions{})
+	assert.True(t, apierrors.IsForbidden(err), "%v", err)
+	ns, err = namespaces.Get(within(t), s.namespace, metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.NotEqual(t, "strict", ns.Labels["portcullis.dev/enforce"])
+}
+
+func TestAStatusOfANamespaceThatLeavesItsLabelsIsWritten(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	condition := `--patch={"status":{"conditions":[{"type":"Tried","status":"True"}]}}`
+	s.admitted("", []string{"patch", "namespace", "$NS", "--subresource=status", "--type=merge", condition})
+	s.admitted("", []string{"patch", "namespace", "$NS", "--subresource=status", "--type=merge", `--patch={"metadata":{"labels":{"portcullis.dev/enforce":"restricted"}}}`})
 }

@@ -6,6 +6,8 @@
 //   - namespaces.portcullis.dev, without which everything goes on (Ignore): a webhook on Namespaces that fails can keep an API
 //     server from starting (https://github.com/kubernetes/kubernetes/issues/56761).
 //
+// The subresources of Namespaces are among what is asked about, since writes of them may change labels. NetworkPolicies have none.
+//
 // They have matchConditions, by which the API server asks the mutating ones only about objects that a mutation could concern, and the
 // validating ones not about updates that change nothing that is judged.
 package registration
@@ -71,7 +73,7 @@ func (o *Options) webhooks() []webhook {
 		{
 			name: Namespaces, failurePolicy: admissionregistrationv1.Ignore, seconds: namespaceSeconds,
 			rule: admissionregistrationv1.Rule{
-				APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"namespaces"},
+				APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"namespaces", "namespaces/status", "namespaces/finalize"},
 				Scope: ptr.To(admissionregistrationv1.ClusterScope),
 			},
 			namespaceSelector: outside(nil), judged: judged(false, o.ExemptUsers), conditions: namespaceConditions(o.Mutations),

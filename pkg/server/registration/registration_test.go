@@ -44,6 +44,7 @@ func TestPoliciesAreNotWrittenWithoutTheirWebhookAndNamespacesAre(t *testing.T) 
 	assert.Equal(t, admissionregistrationv1.Fail, *policies.FailurePolicy)
 	assert.EqualValues(t, 5, *policies.TimeoutSeconds)
 	assert.Equal(t, "namespaces.portcullis.dev", namespaces.Name)
+	assert.Equal(t, []string{"namespaces", "namespaces/status", "namespaces/finalize"}, namespaces.Rules[0].Resources, "labels can be written by each")
 	assert.Equal(t, admissionregistrationv1.Ignore, *namespaces.FailurePolicy)
 	assert.EqualValues(t, 2, *namespaces.TimeoutSeconds)
 	for _, w := range validating.Webhooks {
