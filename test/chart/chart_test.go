@@ -106,7 +106,10 @@ func TestTheWebhookConfigurationsAreThoseThatPortcullisItselfWouldRegister(t *te
 }
 
 func TestPortcullissOwnPoliciesPassItsOwnRestrictedLevel(t *testing.T) {
-	for _, values := range []string{"", "metrics: {enabled: false}", "networkPolicy: {metricsFrom: []}", "networkPolicy: {apiServer: {cidrs: [203.0.113.7/32], ports: [443]}}"} {
+	for _, values := range []string{
+		"", "metrics: {enabled: false}", "networkPolicy: {metricsFrom: []}", "networkPolicy: {apiServer: {cidrs: [203.0.113.7/32], ports: [443]}}",
+		"networkPolicy: {webhookFrom: [{ipBlock: {cidr: 10.0.0.0/24}}, {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: konnectivity-agent}}}]}",
+	} {
 		out, err := run(t, rendered(t, values), shared.binary, "check", "--level", "restricted", "--fail-on", "warn", "-")
 		assert.NoError(t, err, out)
 		assert.Contains(t, out, "2 policies")
@@ -126,6 +129,8 @@ func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
 		"if the failurePolicy is wrong, then":                {"webhooks: {networkPolicies: {failurePolicy: Deny}}", "value must be one of 'Fail', 'Ignore'"},
 		"if the URL has a path, then":                        {"webhooks: {url: https://example.org/validate}", "does not match pattern"},
 		"if files come without a Secret, then":               {"certificates: {source: files}", "needs certificates.secretName"},
+		"if a peer of the webhook is not one, then":          {"networkPolicy: {webhookFrom: [{cidr: 10.0.0.0/24}]}", "additional properties 'cidr' not allowed"},
+		"if a peer of the webhook is anybody, then":          {"networkPolicy: {webhookFrom: [{}]}", "minProperties"},
 		"if somebody else writes the caBundle, then":         {"webhooks: {caBundle: bundle}", "webhooks.caBundle is for certificates.source files"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,17 +139,6 @@ func TestValuesThatMakeNoSenseAreRefused(t *testing.T) {
 			assert.Contains(t, out, c.want)
 		})
 	}
-}
-
-func TestItsDefaultDenyIsNotForTheClustersOwnPods(t *testing.T) {
-	inKubeSystem := func(values ...string) (string, error) {
-		return run(t, "", path("bin", "control-plane", "helm"), append([]string{"template", "portcullis", path("deploy", "chart"), "--namespace", "kube-system"}, values...)...)
-	}
-	out, err := inKubeSystem()
-	require.Error(t, err)
-	assert.Contains(t, out, "would cut every pod in kube-system off")
-	out, err = inKubeSystem("--set", "networkPolicy.enabled=false")
-	require.NoError(t, err, out)
 }
 
 func TestEveryValueIsDescribedAndHasADefault(t *testing.T) {

@@ -28,6 +28,13 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ $names | uniq | toJson }}
 {{- end }}
 
+{{/* Whether the namespace has a default deny: not where the cluster's own pods are, or those of whoever names no namespace. */}}
+{{- define "portcullis.defaultDeny" -}}
+{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.defaultDeny -}}
+{{- if not (has .Release.Namespace (list "default" "kube-system" "kube-public" "kube-node-lease")) -}}true{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* The addresses of the API server beside those that are given, where Helm is allowed to ask for them. */}}
 {{- define "portcullis.apiServerCIDRs" -}}
 {{- $cidrs := .Values.networkPolicy.apiServer.cidrs -}}
