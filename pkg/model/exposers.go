@@ -22,6 +22,7 @@ import (
 var originKinds = map[string]string{
 	"Ingress":   "ingress",
 	"HTTPRoute": "route", "GRPCRoute": "route", "TLSRoute": "route", "TCPRoute": "route", "UDPRoute": "route",
+	openshiftRoute:                   "route",
 	"ValidatingWebhookConfiguration": "webhook", "MutatingWebhookConfiguration": "webhook",
 	"APIService": "apiservice", "CustomResourceDefinition": "crd",
 }
@@ -29,7 +30,7 @@ var originKinds = map[string]string{
 const webhookPort = 443 // "If specified, the port on the service that hosting webhook. Default to 443 for backward compatibility."
 
 // Apply stores an object of any kind that matters; others are passed over, and known is false. The kinds outside of
-// k8s.io/api (Gateway API, APIService, CustomResourceDefinition) are given as *unstructured.Unstructured.
+// k8s.io/api (Gateway API, OpenShift's Route, APIService, CustomResourceDefinition) are given as *unstructured.Unstructured.
 func (s *Store) Apply(obj runtime.Object) (known bool, err error) {
 	switch o := obj.(type) {
 	case *corev1.Namespace:
@@ -205,6 +206,9 @@ func (s *Store) applyUnstructured(o *unstructured.Unstructured) (bool, error) {
 	if kind == "Gateway" {
 		put(s, kind, s.space(namespaceOf(o)).exposers, "gateway/"+o.GetName(), true, o.GetDeletionTimestamp() == nil)
 		return true, nil
+	}
+	if kind == openshiftRoute {
+		return true, s.setRoute(o)
 	}
 	var f foreign
 	text, err := json.Marshal(o.Object)

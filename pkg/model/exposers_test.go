@@ -38,6 +38,22 @@ func TestWhatForwardsToAServiceFromOutsideIsABackendOfIt(t *testing.T) {
 		"a conversion webhook": {`{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: doors.example.com}, spec: {
 			conversion: {strategy: Webhook, webhook: {clientConfig: {service: {namespace: shop, name: convert}}}}}}`,
 			[]model.Backend{{Origin: model.Origin{Kind: "crd", Name: "doors.example.com"}, Service: "convert", PortNumber: 443}}},
+		"a Route of OpenShift": {`{apiVersion: route.openshift.io/v1, kind: Route, metadata: {namespace: shop, name: edge}, spec: {
+			to: {kind: Service, name: web, weight: 0}, alternateBackends: [{kind: Service, name: api, weight: 10}, {name: old}, {kind: Bucket, name: b}], port: {targetPort: 8443}}}`,
+			[]model.Backend{
+				{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "edge"}, Service: "api", Target: 8443},
+				{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "edge"}, Service: "old", Target: 8443},
+				{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "edge"}, Service: "web", Target: 8443},
+			}},
+		"a Route with the name of a port": {`{apiVersion: route.openshift.io/v1, kind: Route, metadata: {namespace: shop, name: edge}, spec: {to: {name: web}, port: {targetPort: https}}}`,
+			[]model.Backend{{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "edge"}, Service: "web", PortName: "https"}}},
+		"a Route with a port's number in quotes": {`{apiVersion: route.openshift.io/v1, kind: Route, metadata: {namespace: shop, name: edge}, spec: {to: {name: web}, port: {targetPort: "8443"}}}`,
+			[]model.Backend{{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "edge"}, Service: "web", Target: 8443}}},
+		"a Route with a number that is no port's": {`{apiVersion: route.openshift.io/v1, kind: Route, metadata: {namespace: shop, name: edge}, spec: {to: {name: web}, port: {targetPort: 70000}}}`,
+			[]model.Backend{{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "edge"}, Service: "web", PortName: "70000"}}},
+		"a Route without a port": {`{apiVersion: route.openshift.io/v1, kind: Route, metadata: {namespace: shop, name: edge}, spec: {to: {name: web}}}`,
+			[]model.Backend{{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "edge"}, Service: "web"}}},
+		"a Route that is being deleted": {`{apiVersion: route.openshift.io/v1, kind: Route, metadata: {namespace: shop, name: edge, deletionTimestamp: "2026-01-01T00:00:00Z"}, spec: {to: {name: web}}}`, nil},
 		"a route to another kind of backend": {`{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {namespace: shop, name: web}, spec: {
 			rules: [{backendRefs: [{group: example.com, kind: Bucket, name: web, port: 80}]}]}}`, nil},
 		"a route of a mesh, whose parent is a Service": {`{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {namespace: shop, name: web}, spec: {
@@ -74,10 +90,32 @@ func TestKindsThatDoNotMatterArePassedOver(t *testing.T) {
 	assert.Zero(t, store.Snapshot(model.Facts{}).Len())
 }
 
+func TestARouteOfOpenShiftGoesWhenItIsDeletedAndOneOfTheGatewayAPIStays(t *testing.T) {
+	store := model.NewStore()
+	for _, spec := range []map[string]any{
+		{"kind": "Route", "spec": map[string]any{"to": map[string]any{"name": "web"}}},
+		{"kind": "HTTPRoute", "spec": map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": "web", "port": int64(80)}}}}}},
+	} {
+		spec["metadata"] = map[string]any{"namespace": "shop", "name": "web"}
+		_, err := store.Apply(&unstructured.Unstructured{Object: spec})
+		require.NoError(t, err)
+	}
+	require.Len(t, store.Snapshot(model.Facts{}).Namespace("shop").Backends, 2)
+	assert.Equal(t, 1, store.Counts()["Route"])
+	require.NoError(t, store.Delete("Route", "shop", "web"))
+	left := store.Snapshot(model.Facts{}).Namespace("shop").Backends
+	require.Len(t, left, 1)
+	assert.EqualValues(t, 80, left[0].PortNumber)
+	assert.Zero(t, store.Counts()["Route"])
+}
+
 func TestARouteThatCannotBeReadIsAnErrorThatNamesIt(t *testing.T) {
 	_, err := model.NewStore().Apply(&unstructured.Unstructured{Object: map[string]any{
 		"kind": "HTTPRoute", "metadata": map[string]any{"namespace": "shop", "name": "web"}, "spec": map[string]any{"rules": "none"}}})
 	require.ErrorContains(t, err, "HTTPRoute shop/web cannot be read: ")
+	_, err = model.NewStore().Apply(&unstructured.Unstructured{Object: map[string]any{
+		"kind": "Route", "metadata": map[string]any{"namespace": "shop", "name": "web"}, "spec": map[string]any{"to": "web"}}})
+	require.ErrorContains(t, err, "Route shop/web cannot be read: ")
 }
 
 const service = `{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: web, annotations: {ANNOTATION}}, spec: {SPEC}}`

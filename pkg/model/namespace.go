@@ -148,7 +148,7 @@ func (t *table) allowedBackends(namespace string) []Backend {
 		}
 	}
 	slices.SortFunc(out, func(a, b Backend) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.PortName, b.PortName), cmp.Compare(a.PortNumber, b.PortNumber),
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.PortName, b.PortName), cmp.Compare(a.PortNumber, b.PortNumber), cmp.Compare(a.Target, b.Target),
 			cmp.Compare(a.Origin.Kind, b.Origin.Kind), cmp.Compare(a.Origin.Namespace, b.Origin.Namespace), cmp.Compare(a.Origin.Name, b.Origin.Name),
 			cmp.Compare(a.Origin.Gateways, b.Origin.Gateways))
 	})

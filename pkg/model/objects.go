@@ -101,9 +101,10 @@ type Origin struct {
 type Backend struct {
 	Origin  Origin
 	Service string
-	// PortName or PortNumber is the Service's port; neither means all of its ports.
+	// PortName or PortNumber is the Service's port, or Target is the pods' own; none of them means all of the Service's ports.
 	PortName   string
 	PortNumber uint16
+	Target     uint16
 }
 
 // DNSServer is one way to reach the cluster's DNS: pods or addresses.

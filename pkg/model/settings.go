@@ -223,7 +223,7 @@ func ParseExemption(annotations map[string]string, rules []string, now time.Time
 }
 
 // Kinds of object that a Claim may name.
-var claimKinds = [...]string{"service", "ingress", "gateway"}
+var claimKinds = [...]string{"service", "ingress", "gateway", "route"}
 
 // Claim says that the object, in the policy's own namespace, exposes or will expose the selected pods.
 type Claim struct{ Kind, Name string }
@@ -231,14 +231,14 @@ type Claim struct{ Kind, Name string }
 // String is "service/web", as written.
 func (c Claim) String() string { return c.Kind + "/" + c.Name }
 
-// ParseClaims reads the annotation exposed-by: one or several of service/NAME, ingress/NAME and gateway/NAME, separated by
-// commas. Claims that cannot be read are left out.
+// ParseClaims reads the annotation exposed-by: one or several of service/NAME, ingress/NAME, gateway/NAME and route/NAME,
+// separated by commas. Claims that cannot be read are left out.
 func ParseClaims(annotations map[string]string) ([]Claim, []SettingProblem) {
 	list, there := annotations[AnnotationExposedBy]
 	if !there {
 		return nil, nil
 	}
-	const fix = "Write service/NAME, ingress/NAME or gateway/NAME, several separated by commas."
+	const fix = "Write service/NAME, ingress/NAME, gateway/NAME or route/NAME, several separated by commas."
 	var claims []Claim
 	known := map[Claim]bool{}
 	var problems []SettingProblem

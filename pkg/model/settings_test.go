@@ -163,7 +163,7 @@ func TestExemptions(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
-	const fix = " Write service/NAME, ingress/NAME or gateway/NAME, several separated by commas."
+	const fix = " Write service/NAME, ingress/NAME, gateway/NAME or route/NAME, several separated by commas."
 	at := "metadata.annotations[portcullis.dev/exposed-by]: "
 	for name, c := range map[string]struct {
 		value    string
@@ -172,6 +172,7 @@ func TestClaims(t *testing.T) {
 	}{
 		"if it names one object, then that is the claim":   {value: "service/web", want: []model.Claim{{Kind: "service", Name: "web"}}},
 		"if it names several, then each once, in order":    {value: "gateway/edge , ingress/web.shop,gateway/edge", want: []model.Claim{{Kind: "gateway", Name: "edge"}, {Kind: "ingress", Name: "web.shop"}}},
+		"if it names a route, then that is the claim":      {value: "route/web", want: []model.Claim{{Kind: "route", Name: "web"}}},
 		"if it is empty, then it names nothing":            {value: "", problems: []string{at + "It names nothing." + fix}},
 		"if the kind is unknown, then it is no claim":      {value: "deployment/web", problems: []string{at + `"deployment" is no kind of object that exposes pods.` + fix}},
 		"if the kind is capitalised, then it is no claim":  {value: "Service/web", problems: []string{at + `"Service" is no kind of object that exposes pods.` + fix}},

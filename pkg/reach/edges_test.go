@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"github.com/portcullis-dev/portcullis/pkg/model"
@@ -152,6 +153,41 @@ func TestAnIngressExposesThePortThatItNamesAlone(t *testing.T) {
 		exposures, unresolved := reach.NewView(store.Snapshot(model.Facts{})).Exposed(pods, reach.ExposureOptions{})
 		assert.Equal(t, c.want, reach.ExposedPorts(exposures).String(), c.name)
 		assert.Equal(t, c.unresolved != "", len(unresolved) > 0, c.name)
+	}
+}
+
+func TestARouteOfOpenShiftExposesThePodsPortThatItNames(t *testing.T) {
+	const ports = `{selector: {app: web}, ports: [{name: a, port: 80, targetPort: 8080}, {name: b, port: 8080, targetPort: https}]}`
+	labels := map[string]string{"app": "web"}
+	https := model.ContainerPort{Name: "https", Port: netset.Port{Protocol: netset.TCP, Number: 8443}}
+	running := &model.PodClass{Namespace: "shop", Labels: labels, Ports: []model.ContainerPort{https}}
+	for _, c := range []struct {
+		name, port string
+		pods       *model.PodClass
+		want       string
+		unresolved bool
+	}{
+		{"no port", "", running, "TCP/8080,8443", false},
+		{"the pods' number", "port: {targetPort: 8080}", running, "TCP/8080", false},
+		{"the number that a name stands for", "port: {targetPort: 8443}", running, "TCP/8443", false},
+		{"the Service's number", "port: {targetPort: 80}", running, "no ports", false},
+		{"the Service's name", "port: {targetPort: b}", running, "TCP/8443", false},
+		{"the pods' name", "port: {targetPort: https}", running, "no ports", false},
+		{"a number, without pods", "port: {targetPort: 8080}", model.NewHypothetical("shop", labels), "TCP/8080", true},
+		{"a number that a name may stand for", "port: {targetPort: 9443}", model.NewHypothetical("shop", labels, https), "TCP/8443", false},
+	} {
+		store := model.NewStore()
+		var svc corev1.Service
+		require.NoError(t, yaml.UnmarshalStrict([]byte(ports), &svc.Spec))
+		svc.Namespace, svc.Name = "shop", "web"
+		store.SetService(&svc)
+		var route unstructured.Unstructured
+		require.NoError(t, yaml.Unmarshal([]byte(`{kind: Route, metadata: {namespace: shop, name: web}, spec: {to: {name: web}, `+c.port+`}}`), &route.Object))
+		_, err := store.Apply(&route)
+		require.NoError(t, err)
+		exposures, unresolved := reach.NewView(store.Snapshot(model.Facts{})).Exposed(c.pods, reach.ExposureOptions{})
+		assert.Equal(t, c.want, reach.ExposedPorts(exposures).String(), c.name)
+		assert.Equal(t, c.unresolved, len(unresolved) > 0, c.name)
 	}
 }
 

@@ -74,6 +74,9 @@ func exposuresOf(ns *model.Namespace, svc *model.Service, c *model.PodClass, o E
 		for j := range svc.Ports {
 			if refersTo(b, &svc.Ports[j]) {
 				ports, ok := targetPorts(&svc.Ports[j], c)
+				if !mayBeTarget(b, &svc.Ports[j], c) {
+					ports = ports.Intersect(netset.PortsOf(netset.Port{Protocol: svc.Ports[j].Port.Protocol, Number: b.Target}))
+				}
 				e.Ports, all = e.Ports.Union(ports), all && ok
 			}
 		}
@@ -90,6 +93,12 @@ func refersTo(b *model.Backend, p *model.ServicePort) bool {
 		return b.PortNumber == p.Port.Number
 	}
 	return true
+}
+
+// mayBeTarget says whether all that the Service's port forwards to may be the backend's Target: there is none, or the port has a
+// name, which stands for some number once there are pods.
+func mayBeTarget(b *model.Backend, p *model.ServicePort, c *model.PodClass) bool {
+	return b.Target == 0 || c.Hypothetical && p.TargetName != ""
 }
 
 // targetPorts are the pods' ports that a Service's port forwards to; ok is false if it is a name that the pods do not

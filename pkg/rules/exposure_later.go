@@ -55,10 +55,14 @@ func exists(ns *model.Namespace, c model.Claim) bool {
 	if slices.Contains(ns.Exposers, c.String()) {
 		return true
 	}
-	// A Gateway may only be known by the routes that name it.
-	gateway := ns.Meta.Name + "/" + c.Name
-	return c.Kind == "gateway" && slices.ContainsFunc(ns.Backends, func(b model.Backend) bool {
-		return slices.Contains(strings.Split(b.Origin.Gateways, ","), gateway)
+	return slices.ContainsFunc(ns.Backends, func(b model.Backend) bool {
+		switch c.Kind {
+		case "gateway": // it may only be known by the routes that name it
+			return slices.Contains(strings.Split(b.Origin.Gateways, ","), ns.Meta.Name+"/"+c.Name)
+		case "route":
+			return b.Origin.Kind == "route" && b.Origin.Namespace == ns.Meta.Name && b.Origin.Name == c.Name
+		}
+		return false
 	})
 }
 

@@ -35,10 +35,11 @@ func internetIngress() *rule.Rule {
 				"Service, a misrouted network or a node's port, meets no other barrier: the NetworkPolicy was it.",
 			References: []rule.Reference{docsPolicies, nsaHardening, cisPolicies},
 			Finds: "Selected pods that accept connections from a wide part of the public internet on a port that no LoadBalancer or NodePort " +
-				"Service, external IP, hostPort, Ingress, Gateway API route, webhook or APIService exposes for them. Addresses are counted over " +
+				"Service, external IP, hostPort, Ingress, Gateway API route, OpenShift Route, webhook or APIService exposes for them. Addresses are counted over " +
 				"the union of all peers and rules, less their exceptions, for each port.",
 			Remedy: "Allow only the ports that are exposed, or name the clients by podSelector, namespaceSelector or narrow ipBlocks. If the " +
-				"Service or Ingress comes later, say so with the annotation portcullis.dev/exposed-by: service/NAME.",
+				"Service, Ingress, Gateway or route comes later, say so with the annotation portcullis.dev/exposed-by: service/NAME (or " +
+				"ingress/NAME, gateway/NAME, route/NAME).",
 			Bad:  internetIngressBad,
 			Good: internetIngressGood,
 			Params: append([]rule.Param{

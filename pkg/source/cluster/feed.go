@@ -238,12 +238,13 @@ func newer(version, than string) bool {
 	return err == nil && order > 0
 }
 
-// definesRoutes is whether obj is a CustomResourceDefinition of the Gateway API.
+// definesRoutes is whether obj has the API server serve the Gateway API, or the Routes of OpenShift: a
+// CustomResourceDefinition, or the APIService of another server's.
 func definesRoutes(obj runtime.Object) bool {
 	o, ok := obj.(*unstructured.Unstructured)
-	if !ok || o.GetKind() != crdKind {
+	if !ok || o.GetKind() != crdKind && o.GetKind() != serviceKind {
 		return false
 	}
 	group, _, err := unstructured.NestedString(o.Object, "spec", "group")
-	return err == nil && group == gatewayGroup
+	return err == nil && (group == gatewayGroup || group == openshiftGroup)
 }

@@ -70,8 +70,11 @@ func typed[O any, P interface {
 }
 
 const (
-	gatewayGroup = "gateway.networking.k8s.io"
-	crdKind      = "CustomResourceDefinition"
+	gatewayGroup   = "gateway.networking.k8s.io"
+	openshiftGroup = "route.openshift.io"
+	crdKind        = "CustomResourceDefinition"
+	serviceKind    = "APIService"
+	openshiftRoute = "Route"
 )
 
 func everywhere[C any](client C) func(string) C { return func(string) C { return client } }
@@ -118,7 +121,7 @@ func kindsOf(c kubernetes.Interface, d dynamic.Interface) []kind {
 	}
 	for _, k := range []kind{
 		{name: crdKind, group: "apiextensions.k8s.io", resource: "customresourcedefinitions"},
-		{name: "APIService", group: "apiregistration.k8s.io", resource: "apiservices"},
+		{name: serviceKind, group: "apiregistration.k8s.io", resource: "apiservices"},
 		{name: "Gateway", group: gatewayGroup, resource: "gateways"},
 		{name: "HTTPRoute", group: gatewayGroup, resource: "httproutes", confirm: true},
 		{name: "GRPCRoute", group: gatewayGroup, resource: "grpcroutes", confirm: true},
@@ -126,6 +129,7 @@ func kindsOf(c kubernetes.Interface, d dynamic.Interface) []kind {
 		{name: "TCPRoute", group: gatewayGroup, resource: "tcproutes", confirm: true},
 		{name: "UDPRoute", group: gatewayGroup, resource: "udproutes", confirm: true},
 		{name: "ReferenceGrant", group: gatewayGroup, resource: "referencegrants"},
+		{name: openshiftRoute, group: openshiftGroup, resource: "routes", confirm: true},
 	} {
 		kinds = append(kinds, untyped(k, d))
 	}
@@ -151,10 +155,17 @@ func untyped(k kind, d dynamic.Interface) kind {
 }
 
 // trim drops what the engine never reads of an object, where that is much and would cost to convert: the schemas of a
-// CustomResourceDefinition.
+// CustomResourceDefinition; or where it is secret: the certificate of a Route, with its private key.
 func trim(obj runtime.Object) {
-	if o, ok := obj.(*unstructured.Unstructured); ok && o.GetKind() == crdKind {
+	o, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	switch o.GetKind() {
+	case crdKind:
 		unstructured.RemoveNestedField(o.Object, "spec", "versions")
 		unstructured.RemoveNestedField(o.Object, "status")
+	case openshiftRoute:
+		unstructured.RemoveNestedField(o.Object, "spec", "tls")
 	}
 }

@@ -90,6 +90,7 @@ func newServer(objects ...runtime.Object) *server {
 		{Group: "gateway.networking.k8s.io", Version: "v1beta1", Resource: "referencegrants"}: "ReferenceGrantList",
 		{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}:             "APIServiceList",
 		{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"}:             "GatewayList",
+		{Group: "route.openshift.io", Version: "v1", Resource: "routes"}:                      "RouteList",
 	})
 	return s
 }
@@ -323,6 +324,41 @@ func TestSource(t *testing.T) {
 		}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 		eventually(t, "the route's backend", func() bool { return len(backends(source)) == 1 })
+	})
+
+	t.Run("if OpenShift serves its Routes later, then they are read", func(t *testing.T) {
+		server := newServer(shop()...)
+		source := server.synced(t)
+		assert.Empty(t, backends(source))
+
+		served := map[string][]string{"route.openshift.io/v1": {"routes"}}
+		for gv, names := range builtIn {
+			served[gv] = names
+		}
+		server.client.Lock()
+		server.client.Resources = resources(served)
+		server.client.Unlock()
+		routes := server.dynamic.Resource(schema.GroupVersionResource{Group: "route.openshift.io", Version: "v1", Resource: "routes"}).Namespace("shop")
+		_, err := routes.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "route.openshift.io/v1", "kind": "Route", "metadata": map[string]any{"namespace": "shop", "name": "web"},
+			"spec": map[string]any{
+				"to": map[string]any{"kind": "Service", "name": "web"}, "port": map[string]any{"targetPort": int64(8443)},
+				"tls": map[string]any{"termination": "edge", "key": "secret"},
+			},
+		}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		services := schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
+		_, err = server.dynamic.Resource(services).Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+			"metadata": map[string]any{"name": "v1.route.openshift.io"},
+			"spec":     map[string]any{"group": "route.openshift.io", "version": "v1"},
+		}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		eventually(t, "the Route's backend", func() bool { return len(backends(source)) == 1 })
+		assert.Equal(t, model.Backend{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "web"}, Service: "web", Target: 8443}, backends(source)[0])
+
+		require.NoError(t, routes.Delete(t.Context(), "web", metav1.DeleteOptions{}))
+		eventually(t, "no backend", func() bool { return len(backends(source)) == 0 })
 	})
 
 	t.Run("if the Gateway API goes, then so do its routes", func(t *testing.T) {

@@ -67,6 +67,7 @@ func kinds() []kind {
 		{gateway, "TCPRoute", "v1 v1alpha2", true, untyped},
 		{gateway, "UDPRoute", "v1 v1alpha2", true, untyped},
 		{gateway, "ReferenceGrant", "v1 v1beta1 v1alpha2", true, untyped},
+		{"route.openshift.io", "Route", "v1", true, untyped},
 	}
 }
 

@@ -277,6 +277,7 @@ spec: {}
 		"extensions/v1beta1": "Deployment", "apps/v1beta2": "StatefulSet", "batch/v1beta1": "CronJob", "networking.k8s.io/v1": "NetworkPolicy Ingress ServiceCIDR",
 		"admissionregistration.k8s.io/v1": "ValidatingWebhookConfiguration MutatingWebhookConfiguration", "apiregistration.k8s.io/v1": "APIService",
 		"apiextensions.k8s.io/v1": "CustomResourceDefinition", gateway + "/v1": "Gateway HTTPRoute GRPCRoute TLSRoute", gateway + "/v1alpha2": "TCPRoute UDPRoute", gateway + "/v1beta1": "ReferenceGrant",
+		"route.openshift.io/v1": "Route",
 	} {
 		for kind := range strings.FieldsSeq(list) {
 			kinds[apiVersion+" "+kind] = strings.Replace(strings.Replace(objects, "v1", apiVersion, 1), "%s", kind, 1)
@@ -289,6 +290,7 @@ spec: {}
 	}
 	for name, object := range map[string]string{
 		"another Service": "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\n", "another Gateway": "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: a}\n",
+		"another Route":   "apiVersion: serving.knative.dev/v1\nkind: Route\nmetadata: {name: a}\n",
 		"another version": "apiVersion: v2\nkind: Pod\nmetadata: {name: a}\n",
 	} {
 		result := load(t, object)

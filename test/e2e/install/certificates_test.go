@@ -89,7 +89,7 @@ func served(t *testing.T, before *x509.Certificate) *x509.Certificate {
 func TestWithCertManagerTheChartIsInstalledRenewedAndTakenAwayWithoutOneRefusedWrite(t *testing.T) {
 	started := time.Now()
 	certManager(t)
-	gatewayAPI(t)
+	routeAPIs(t)
 	l := startLoad(t)
 	makeNamespace(t)
 	helm(t, "install", "portcullis", chart(), "--values", valuesFile(t, ""), "--set", "certificates.source=cert-manager",
@@ -144,7 +144,7 @@ spec: {ca: {secretName: corporate}}
 func TestWithAnIssuerThatIsThereTheChartHasItSignAndMakesNoCA(t *testing.T) {
 	started := time.Now()
 	certManager(t)
-	gatewayAPI(t)
+	routeAPIs(t)
 	l := startLoad(t)
 	makeNamespace(t)
 	file := filepath.Join(t.TempDir(), "corporate.yaml")

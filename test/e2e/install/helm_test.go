@@ -76,7 +76,7 @@ func install(t *testing.T, l *load) {
 
 func TestHelmInstallsUpgradesRestartsAndTakesAwayWithoutOneRefusedWrite(t *testing.T) {
 	started := time.Now()
-	gatewayAPI(t)
+	routeAPIs(t)
 	l := startLoad(t)
 	makeNamespace(t)
 	// What is older than Portcullis is what the audit tells of, by an Event.

@@ -23,20 +23,24 @@ import (
 	"github.com/portcullis-dev/portcullis/test/kubelet"
 )
 
-// gatewayAPI has the API server serve what Portcullis reads of the Gateway API, without its schemas.
-func gatewayAPI(t *testing.T) {
+// routeAPIs has the API server serve what Portcullis reads of the Gateway API and of OpenShift, without its schemas.
+func routeAPIs(t *testing.T) {
 	t.Helper()
 	client, err := dynamic.NewForConfig(shared.cluster.Admin.Config)
 	require.NoError(t, err)
 	crds := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	for _, kind := range []string{"Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ReferenceGrant"} {
+	const gateway = "gateway.networking.k8s.io"
+	for kind, group := range map[string]string{
+		"Gateway": gateway, "HTTPRoute": gateway, "GRPCRoute": gateway, "TLSRoute": gateway, "TCPRoute": gateway, "UDPRoute": gateway,
+		"ReferenceGrant": gateway, "Route": "route.openshift.io",
+	} {
 		singular := strings.ToLower(kind)
-		name := singular + "s.gateway.networking.k8s.io"
+		name := singular + "s." + group
 		_, err := crds.Create(within(t), &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
 			"metadata": map[string]any{"name": name, "annotations": map[string]any{"api-approved.kubernetes.io": "unapproved, experimental-only"}},
 			"spec": map[string]any{
-				"group": "gateway.networking.k8s.io", "scope": "Namespaced",
+				"group": group, "scope": "Namespaced",
 				"names": map[string]any{"kind": kind, "listKind": kind + "List", "plural": singular + "s", "singular": singular},
 				"versions": []any{map[string]any{"name": "v1", "served": true, "storage": true, "schema": map[string]any{
 					"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true},

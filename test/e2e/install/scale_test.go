@@ -31,7 +31,7 @@ type full struct {
 // TestTheAuditOfAClusterOf100NamespacesA1000PoliciesAnd5000Pods installs Portcullis where all of that is there already, as docs/audit.md
 // and docs/install.md say. It is the last test of the package, as its namespaces take long to go.
 func TestTheAuditOfAClusterOf100NamespacesA1000PoliciesAnd5000Pods(t *testing.T) {
-	gatewayAPI(t)
+	routeAPIs(t)
 	f := &full{crowds: crowds()}
 	definitions, err := controlplane.ReportDefinitions(within(t))
 	require.NoError(t, err)
