@@ -20,7 +20,7 @@ func (s *Store) facts(configured Facts) Facts {
 	if out.PodCIDRs.IsEmpty() {
 		out.PodCIDRs = found.pods
 	}
-	if out.Nodes.IsEmpty() {
+	if out.NodesConfigured = !out.Nodes.IsEmpty(); !out.NodesConfigured {
 		out.Nodes = found.nodes
 	}
 	if out.ServiceCIDRs.IsEmpty() {

@@ -131,6 +131,8 @@ type Facts struct {
 	// Live is whether the snapshot comes from a cluster; manifests are never complete.
 	Live                          bool
 	PodCIDRs, ServiceCIDRs, Nodes netset.Addrs
+	// NodesConfigured is whether Nodes is configured, and not the addresses of the Nodes there are.
+	NodesConfigured bool
 	// Trusted addresses are the operator's own networks: never part of the public internet.
 	Trusted netset.Addrs
 	// DNS holds at least one server; they are alternatives, and one reachable is enough.

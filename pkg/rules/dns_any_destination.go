@@ -6,6 +6,7 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
 	"github.com/portcullis-dev/portcullis/pkg/rule"
 )
 
@@ -71,19 +72,20 @@ func runDNSAnyDestination(p *rule.Pass) {
 		port, _ := dns.Witness()
 		w := finding.Witness{From: pods[0].Name(), To: addr.String(), Port: port.String()}
 		p.Report(rulePath(model.Egress, i), w, "%s may send DNS questions to any server on the internet (%s)", pods.who(), w).
-			Fix("Allow port 53 to the cluster's DNS alone", onlyDNS(r, i, facts)...).Pods(pods.count()).
+			Fix("Allow port 53 to the cluster's DNS alone", onlyDNS(r, i, p.Reach)...).Pods(pods.count()).
 			Covers(finding.Part{Key: "dns", Conns: netset.ConnsOf(public, dns)})
 		return
 	}
 }
 
 // onlyDNS replaces the peers of a rule that is about port 53 alone by the cluster's DNS, where the rule allowed that already.
-func onlyDNS(r *model.Rule, i int, facts *model.Facts) []finding.PatchOp {
+func onlyDNS(r *model.Rule, i int, v *reach.View) []finding.PatchOp {
+	facts := v.World().Facts()
 	if r.Named || !port53().ContainsAll(r.Numeric) || !holdsPods(r.External, facts) {
 		return nil
 	}
 	for j := range facts.DNS {
-		if peers, _ := dnsDestination(facts, &facts.DNS[j]); len(peers) > 0 {
+		if peers, _ := dnsDestination(v, &facts.DNS[j]); len(peers) > 0 {
 			return []finding.PatchOp{{Op: "add", Path: fmt.Sprintf("/spec/egress/%d/to", i), Value: peers}}
 		}
 	}

@@ -138,7 +138,7 @@ func reportBlocked(p *rule.Pass, blocked crowd, judged int) {
 	w := dnsWitness(p.Reach, blocked[0])
 	b := p.Report(at, w, "%s %s isolated for egress, and no policy lets %s reach the cluster's DNS (%s)%s",
 		blocked.who(), blocked.verb("are", "is"), blocked.verb("them", "it"), w, dnsCause(p.Reach, blocked[0]))
-	fix, patch := dnsFix(policy, p.World.Facts())
+	fix, patch := dnsFix(policy, p.Reach)
 	b.Fix(fix, patch...).Pods(blocked.count()).Covers(keys(blocked)...)
 	if why := dnsLater(p, blocked, judged); why != "" {
 		b.Provisional(why)
@@ -212,7 +212,13 @@ func dnsCause(v *reach.View, c *model.PodClass) string {
 	if why := dnsMissed(v, c); why != "" {
 		return why
 	}
-	return dnsOnNode(v, c)
+	if why := dnsOnNode(v, c); why != "" {
+		return why
+	}
+	if slices.ContainsFunc(facts.DNS, func(server model.DNSServer) bool { return onHost(v, &server) }) {
+		return ": the DNS pods are on the host's network, where no selector finds them"
+	}
+	return ""
 }
 
 // nodeDNS are addresses that answer DNS on the node itself (https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/,

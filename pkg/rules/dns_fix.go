@@ -11,16 +11,18 @@ import (
 	"github.com/portcullis-dev/portcullis/pkg/finding"
 	"github.com/portcullis-dev/portcullis/pkg/model"
 	"github.com/portcullis-dev/portcullis/pkg/netset"
+	"github.com/portcullis-dev/portcullis/pkg/reach"
 )
 
 // metadataName is the label that the API server sets on every Namespace, with its name as value.
 const metadataName = "kubernetes.io/metadata.name"
 
 // dnsFix is what to do for DNS, and the egress rule that does it.
-func dnsFix(policy *model.Policy, facts *model.Facts) (string, []finding.PatchOp) {
+func dnsFix(policy *model.Policy, v *reach.View) (string, []finding.PatchOp) {
+	facts := v.World().Facts()
 	for i := range facts.DNS {
 		server := &facts.DNS[i]
-		peers, name := dnsDestination(facts, server)
+		peers, name := dnsDestination(v, server)
 		if len(peers) == 0 {
 			continue
 		}
@@ -36,6 +38,11 @@ func dnsFix(policy *model.Policy, facts *model.Facts) (string, []finding.PatchOp
 			op = finding.PatchOp{Op: "add", Path: "/spec/egress", Value: []networkingv1.NetworkPolicyEgressRule{one}}
 		}
 		return fmt.Sprintf("Add an egress rule to %s, UDP and TCP %s", name, numbersText(server.Ports)), []finding.PatchOp{op}
+	}
+	for i := range facts.DNS {
+		if server := &facts.DNS[i]; onHost(v, server) {
+			return hostFix(facts, server), nil
+		}
 	}
 	// There is at least one server, and none that a peer could name.
 	return fmt.Sprintf("Add an egress rule to the cluster's DNS, UDP and TCP %s: cluster.dns in the configuration says where it is", numbersText(facts.DNS[0].Ports)), nil
@@ -53,8 +60,12 @@ func numbersText(numbers []uint16) string {
 }
 
 // dnsDestination are the peers that stand for a DNS server and, where it runs in front of it, for NodeLocal DNSCache.
-func dnsDestination(facts *model.Facts, server *model.DNSServer) (peers []networkingv1.NetworkPolicyPeer, name string) {
+func dnsDestination(v *reach.View, server *model.DNSServer) (peers []networkingv1.NetworkPolicyPeer, name string) {
+	facts := v.World().Facts()
 	peers, name = dnsPeers(server)
+	if onHost(v, server) {
+		peers, name = nodePeers(facts)
+	}
 	for i := range facts.DNS {
 		cache := &facts.DNS[i]
 		if !cache.OnNode || cache == server || !slices.Equal(cache.Ports, server.Ports) {
@@ -65,6 +76,31 @@ func dnsDestination(facts *model.Facts, server *model.DNSServer) (peers []networ
 		}
 	}
 	return peers, name
+}
+
+// onHost says whether all pods of a DNS server are on the host's network, where no selector finds them.
+func onHost(v *reach.View, server *model.DNSServer) bool {
+	classes := v.DNSClasses(server)
+	return len(classes) > 0 && !slices.ContainsFunc(classes, func(c *model.PodClass) bool { return !c.HostNetwork })
+}
+
+// nodePeers are the configured addresses of the nodes; none if there are none, or no ipBlock matches nodes. The addresses that Nodes
+// have today would not be those of tomorrow's.
+func nodePeers(facts *model.Facts) (peers []networkingv1.NetworkPolicyPeer, name string) {
+	if !facts.NodesConfigured || facts.CNI == model.CNICilium {
+		return nil, ""
+	}
+	peers, _ = dnsPeers(&model.DNSServer{Addrs: facts.Nodes})
+	return peers, "the nodes' addresses (" + facts.Nodes.Short(3) + ")"
+}
+
+// hostFix is what to do for DNS pods on the host's network, where no patch does it.
+func hostFix(facts *model.Facts, server *model.DNSServer) string {
+	if facts.CNI == model.CNICilium {
+		return "Take the DNS pods off the host's network: Cilium finds them there neither by selectors nor by ipBlocks"
+	}
+	return fmt.Sprintf("Add an egress rule by an ipBlock of the nodes' addresses, UDP and TCP %s: the DNS pods are on the host's network",
+		numbersText(server.Ports))
 }
 
 // dnsPeers are the peers that stand for a DNS server; none if its selectors name no namespace.

@@ -125,7 +125,7 @@ func typesFix(p *rule.Pass, policy *model.Policy, d model.Direction) (string, []
 	case d == model.Ingress && opensUnexposed(p, &mended):
 		return fix + ", and narrow the rules, which would let the internet in", nil
 	case d == model.Egress && lackDNS(p, &mended):
-		text, allow := dnsFix(&mended, p.World.Facts())
+		text, allow := dnsFix(&mended, p.Reach)
 		if len(allow) == 0 {
 			return fix + ", and allow DNS: " + text, nil
 		}
