@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"slices"
 
 	"github.com/portcullis-dev/portcullis/pkg/config"
@@ -35,18 +36,27 @@ type judged struct {
 	policy verdict.Policy
 }
 
-// judge evaluates the change and decides, with no exemption but that of names (all, which may be empty).
-func (g *guard) judge(prior *model.Snapshot, change model.Change, levels verdict.Levels, all string) *judged {
+// judge evaluates the change and decides, with no exemption but that of names (all, which may be empty). The error is that of ctx.
+func (g *guard) judge(ctx context.Context, prior *model.Snapshot, change model.Change, levels verdict.Levels, all string) (*judged, error) {
+	review, err := g.engine.ReviewWithin(ctx, prior, change)
+	if err != nil {
+		return nil, err
+	}
 	j := &judged{
-		Review: g.engine.Review(prior, change),
+		Review: review,
 		policy: verdict.Policy{Levels: levels, Mode: g.Mode, Ratchet: g.Ratchet},
 	}
 	j.decide(verdict.Exemptions{All: all})
 	if change.Operation == model.Update && g.Ratchet && j.refuses() {
-		j.old = g.engine.Evaluate(before(prior, change))
+		prior, change = before(prior, change)
+		was, err := g.engine.ReviewWithin(ctx, prior, change)
+		if err != nil {
+			return nil, err
+		}
+		j.old = was.Findings
 		j.decide(verdict.Exemptions{All: all})
 	}
-	return j
+	return j, nil
 }
 
 // refuses says whether anything denies, or would with the mode enforce.

@@ -102,7 +102,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), budget(r.URL.Query().Get("timeout")))
 	defer cancel()
 	var reply once
-	// The rules cannot be interrupted. When the time is up, the answer does not wait for them.
+	// When the time is up, the rules stop. The answer does not wait for the one that is at it.
 	stop := context.AfterFunc(ctx, func() {
 		reply.do(func() { h.reply(w, r, webhook, start, nil, ctx.Err()) })
 	})

@@ -36,6 +36,7 @@ const (
 	undetermined = "undetermined"
 	crash        = "crash"
 	hang         = "hang"
+	spin         = "spin" // until the time is up
 )
 
 // fixture is a handler and its surroundings.
@@ -83,6 +84,9 @@ func (f *fixture) labelled(id string, level finding.Level) rule.Configured {
 			panic("a fault in the rule")
 		case hang:
 			<-f.hung
+		case spin:
+			endless(p)
+			p.Report(nil, witness, "Half of it is known")
 		}
 	}
 	return rule.Configured{Rule: r, Level: level}

@@ -74,7 +74,7 @@ func (h *Handler) mutatePolicy(ctx context.Context, r *request[*draft, jsontext.
 	if r.Namespace == "" {
 		r.Namespace = o.Metadata.Namespace
 	}
-	m := policyMutation{h: h, g: g, r: r, object: o}
+	m := policyMutation{ctx: ctx, h: h, g: g, r: r, object: o}
 	in := mutate.PolicyInput{Object: o.networkPolicy(r.Namespace), Authored: m.authored, Blocked: m.blocked}
 	if len(g.Mutations.CopyNamespaceLabels) > 0 || g.Mutations.DNSEgress {
 		var synced bool
@@ -93,6 +93,7 @@ func (h *Handler) mutatePolicy(ctx context.Context, r *request[*draft, jsontext.
 
 // policyMutation answers what mutate asks. The first error is kept.
 type policyMutation struct {
+	ctx      context.Context
 	h        *Handler
 	g        *guard
 	r        *request[*draft, jsontext.Value]
@@ -138,7 +139,11 @@ func (m *policyMutation) blocked(np *networkingv1.NetworkPolicy) []finding.Findi
 	if old != nil {
 		change.OldPolicy = model.CompilePolicy(old.networkPolicy(m.r.Namespace), model.Authored{})
 	}
-	j := m.g.judge(m.snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, m.g.Levels), "")
+	j, err := m.g.judge(m.ctx, m.snapshot, change, verdict.LevelsOf(namespace.Meta.Labels, m.g.Levels), "")
+	if err != nil {
+		m.err = err
+		return nil
+	}
 	exemption, _ := model.ParseExemption(np.Annotations, m.g.RuleIDs, m.h.options.Now())
 	j.decide(verdict.Exemptions{Annotated: exemption})
 	var out []finding.Finding

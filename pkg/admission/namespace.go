@@ -40,7 +40,10 @@ func (h *Handler) validateNamespace(ctx context.Context, r *request[*object, *ob
 		return unsynced(exempt, o, a)
 	}
 	levels := verdict.LevelsOf(change.NewNS.Labels, g.Levels)
-	j := g.judge(snapshot, change, levels, exempt)
+	j, err := g.judge(ctx, snapshot, change, levels, exempt)
+	if err != nil {
+		return err
+	}
 	if !j.Denied && change.OldNS != nil && exempt == "" && levels.Enforce > verdict.LevelsOf(change.OldNS.Labels, g.Levels).Enforce {
 		world := h.confirmed(ctx, change.NewNS.Name, snapshot).With(change)
 		a.warnings = h.violators(ctx, g, world, change.NewNS.Name, levels.Enforce)
@@ -67,16 +70,17 @@ func (h *Handler) violators(ctx context.Context, g *guard, world *model.Snapshot
 	listed, more, looked := 0, 0, 0
 	policies := world.NamespaceOrImplied(namespace).Policies
 	for _, p := range policies {
-		if ctx.Err() != nil {
+		if p.Deleting {
+			looked++
+			continue
+		}
+		review, err := g.engine.ReviewWithin(ctx, world, model.Change{Time: h.options.Now(), OldPolicy: p, NewPolicy: p})
+		if err != nil {
 			break
 		}
 		looked++
-		if p.Deleting {
-			continue
-		}
 		exemption, _ := model.ParseExemption(p.Annotations, g.RuleIDs, h.options.Now())
-		v := verdict.Decide(verdict.Policy{Levels: verdict.Levels{Enforce: level}}, verdict.Exemptions{Annotated: exemption},
-			g.engine.Evaluate(world, model.Change{Time: h.options.Now(), OldPolicy: p, NewPolicy: p}), nil)
+		v := verdict.Decide(verdict.Policy{Levels: verdict.Levels{Enforce: level}}, verdict.Exemptions{Annotated: exemption}, review.Findings, nil)
 		switch {
 		case !v.Denied:
 		case listed < mostViolators:

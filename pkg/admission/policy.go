@@ -41,13 +41,15 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 	if err != nil {
 		return err
 	}
-	j := g.judgePolicy(snapshot, change, exempt)
-	if err := ctx.Err(); err != nil {
-		return err // nobody waits for the rest
+	j, err := g.judgePolicy(ctx, snapshot, change, exempt)
+	if err != nil {
+		return err
 	}
 	if j.refuses() {
 		if newer := h.confirmed(ctx, r.Namespace, snapshot); newer != snapshot {
-			j = g.judgePolicy(newer, change, exempt)
+			if j, err = g.judgePolicy(ctx, newer, change, exempt); err != nil {
+				return err
+			}
 		}
 	}
 	if j == nil { // it has begun to terminate meanwhile
@@ -70,16 +72,16 @@ func (h *Handler) validatePolicy(ctx context.Context, r *request[*object, *objec
 			a.add("portcullis: " + line)
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // judgePolicy judges the change by the levels of its namespace; nil if that is terminating, where nothing is judged.
-func (g *guard) judgePolicy(prior *model.Snapshot, change model.Change, exempt string) *judged {
+func (g *guard) judgePolicy(ctx context.Context, prior *model.Snapshot, change model.Change, exempt string) (*judged, error) {
 	namespace := prior.NamespaceOrImplied(change.Policy().Namespace)
 	if namespace.Meta.Terminating {
-		return nil
+		return nil, nil
 	}
-	return g.judge(prior, change, verdict.LevelsOf(namespace.Meta.Labels, g.Levels), exempt)
+	return g.judge(ctx, prior, change, verdict.LevelsOf(namespace.Meta.Labels, g.Levels), exempt)
 }
 
 // confirmTime is the most time that is spent on reading a namespace again; less if the review has less left.

@@ -2,6 +2,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -52,10 +53,27 @@ const unjudged = "The rules about addresses, with those of other policies for th
 // Review judges the change to the cluster prior. A policy that is too intricate to be judged (see reach.Intricate) can always be
 // deleted, and be replaced by one that is not.
 func (e *Engine) Review(prior *model.Snapshot, c model.Change) *Review {
+	return e.review(func() bool { return false }, prior, c)
+}
+
+// ReviewWithin is Review as long as ctx lasts: it stops before the next rule, and in the rules that can take long. The error is that of
+// ctx. What Diff tells is for the caller to drop if ctx has ended meanwhile.
+func (e *Engine) ReviewWithin(ctx context.Context, prior *model.Snapshot, c model.Change) (*Review, error) {
+	r := e.review(func() bool { return ctx.Err() != nil }, prior, c)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// review judges until stop, and then yields anything.
+func (e *Engine) review(stop func() bool, prior *model.Snapshot, c model.Change) *Review {
 	before := reach.NewView(prior)
+	before.Until(stop)
 	after := before
 	if c.Operation != model.Exists {
 		after = reach.NewView(prior.With(c))
+		after.Until(stop)
 	}
 	if !reach.Intricate(before, after, c) {
 		return &Review{Findings: e.find(before, after, c), change: c, before: before, after: after}
@@ -63,7 +81,7 @@ func (e *Engine) Review(prior *model.Snapshot, c model.Change) *Review {
 	if c.Operation == model.Update && c.OldPolicy != nil {
 		without := prior.With(model.Change{Operation: model.Delete, OldPolicy: c.OldPolicy})
 		c.Operation, c.OldPolicy = model.Create, nil
-		out := e.Review(without, c)
+		out := e.review(stop, without, c)
 		out.change = model.Change{} // the Diff would be that of a policy that is new
 		return out
 	}
@@ -102,6 +120,9 @@ func (e *Engine) find(before, after *reach.View, c model.Change) []finding.Findi
 	pass := rule.NewPass(c, before, after)
 	pass.CustomRules, pass.Memo = e.custom, memo
 	for i := range e.rules {
+		if pass.Stopped() {
+			return nil
+		}
 		if slices.Contains(e.rules[i].Subjects, kind) {
 			pass.Start(e.rules[i])
 			e.rules[i].Run(pass)

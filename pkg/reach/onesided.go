@@ -46,6 +46,9 @@ func (v *View) OneSided(p *model.Policy) []OneSided {
 			continue
 		}
 		for i := range p.Rules[d] {
+			if v.Stopped() {
+				return nil
+			}
 			for j := range p.Rules[d][i].Peers {
 				if o, is := v.oneSided(p, d, i, j); is {
 					out = append(out, o)

@@ -15,6 +15,7 @@ import (
 // View answers questions about one Snapshot, and remembers what it has answered. It is for one evaluation: not safe for
 // concurrent use, and cheap to make.
 type View struct {
+	stop       func() bool // nil if nothing stops it
 	world      *model.Snapshot
 	selections map[*model.Policy]*Selection
 	isolating  map[classDirection][]*model.Policy
@@ -35,6 +36,13 @@ type classPair struct {
 
 // NewView makes a view of the snapshot.
 func NewView(world *model.Snapshot) *View { return &View{world: world} }
+
+// Until says when to stop. What takes long asks for that now and then, and answers anything then: who has said so looks whether it was
+// stopped, and drops the answers.
+func (v *View) Until(stop func() bool) { v.stop = stop }
+
+// Stopped says whether it is to stop.
+func (v *View) Stopped() bool { return v.stop != nil && v.stop() }
 
 // World is the snapshot that is viewed.
 func (v *View) World() *model.Snapshot { return v.world }

@@ -34,6 +34,10 @@ func NewPass(change model.Change, before, after *reach.View) *Pass {
 	return &Pass{Change: change, Prior: before.World(), World: after.World(), Before: before, Reach: after}
 }
 
+// Stopped says whether the time for the review is up, and what would still be reported is dropped. Rules ask where they look at every
+// rule of a policy, or longer.
+func (p *Pass) Stopped() bool { return p.Reach.Stopped() }
+
 // Start says whose turn it is: what is reported from now on is the rule's.
 func (p *Pass) Start(c Configured) { p.rule = c }
 

@@ -107,6 +107,9 @@ func runAdminPort(p *rule.Pass) {
 	}
 	known := netset.UnionPorts(numbers...)
 	for i := range policy.Rules[model.Ingress] {
+		if p.Stopped() {
+			return
+		}
 		r := &policy.Rules[model.Ingress][i]
 		peer, outside := s.outsidePeer(r, policy.Namespace)
 		if !outside {

@@ -84,6 +84,9 @@ func runAllNamespaces(p *rule.Pass) {
 			continue
 		}
 		for i := range policy.Rules[d] {
+			if p.Stopped() {
+				return
+			}
 			r := &policy.Rules[d][i]
 			for j := range r.Peers {
 				if peer := &r.Peers[j]; everyNamespace(p.World, peer) && !forDNS(p, policy, d, r) {

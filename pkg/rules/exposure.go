@@ -71,6 +71,9 @@ func (s *exposureSettings) openings(p *rule.Pass, justify func(*opening, []reach
 	own := ownAddrs(p.World.Facts())
 	var out []opening
 	for _, class := range p.Reach.Select(policy).Classes {
+		if p.Stopped() {
+			return nil
+		}
 		if s.AllowLabel != "" && class.Labels[s.AllowLabel] == "true" {
 			continue
 		}

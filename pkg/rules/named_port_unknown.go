@@ -93,6 +93,9 @@ func runNamedPortUnknown(p *rule.Pass) {
 			continue
 		}
 		for i := range policy.Rules[d] {
+			if p.Stopped() {
+				return
+			}
 			r := &policy.Rules[d][i]
 			if !r.Named {
 				continue

@@ -101,6 +101,9 @@ func runNamespaceLabelGrants(p *rule.Pass) {
 	var granted []grantedBy
 	var let crowd
 	for ns := range p.World.Namespaces() {
+		if p.Stopped() {
+			return
+		}
 		if ns.Meta.Name == now.Name {
 			continue
 		}

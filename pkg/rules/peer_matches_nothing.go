@@ -88,6 +88,9 @@ func runPeerMatchesNothing(p *rule.Pass) {
 			continue
 		}
 		for i := range policy.Rules[d] {
+			if p.Stopped() {
+				return
+			}
 			for j := range policy.Rules[d][i].Peers {
 				peer := &policy.Rules[d][i].Peers[j]
 				if peer.IPBlock != nil {

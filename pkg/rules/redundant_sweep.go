@@ -129,6 +129,9 @@ func selectsToo(other, policy *model.Policy, c *model.PodClass) bool {
 // holders are those of what is left that together allow all that x allows, as few as are found; none if they do not. They are
 // gone once it is called again.
 func (s *surplus) holders(x portion, among marks) []portion {
+	if s.view.Stopped() {
+		return nil
+	}
 	found, side := s.touching[:0], s.sides[x.direction]
 	for at := range side.near(x, among, &s.own) {
 		if o := side.all[at]; s.touches(o, x) {

@@ -107,6 +107,9 @@ func runServicePort(p *rule.Pass) {
 			continue
 		}
 		for i := range policy.Rules[d] {
+			if p.Stopped() {
+				return
+			}
 			r := &policy.Rules[d][i]
 			if r.AllPorts() {
 				continue

@@ -71,6 +71,9 @@ func runUnservedPort(p *rule.Pass) {
 	pods := crowd(selection.Classes)
 	var told []netset.Ports
 	for i := range policy.Rules[model.Ingress] {
+		if p.Stopped() {
+			return
+		}
 		r := &policy.Rules[model.Ingress][i]
 		for j := range r.Ports {
 			item := &r.Ports[j]
