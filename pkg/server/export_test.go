@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"net/http"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/flowcontrol"
@@ -17,4 +18,9 @@ func Writers(config *rest.Config, log *slog.Logger, limit func(float32, int) flo
 		return nil, nil, err
 	}
 	return w.publisher(log), w.keeper(log), nil
+}
+
+// Readiness is what answers /readyz, for a state and a shutdown that the test makes.
+func Readiness(log *slog.Logger, state, stopping func() error) http.Handler {
+	return &readiness{log: log, checks: []check{{"state", state}, {"webhook", func() error { return nil }}, {shutdown, stopping}}}
 }
