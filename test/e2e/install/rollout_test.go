@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,7 +79,12 @@ func TestTheWayFromADryRunToEnforcement(t *testing.T) {
 	kubectl(t, "label", "--overwrite", "namespace", ns.Name, "portcullis.dev/enforce=baseline")
 	eventually(t, "what is new is denied", func(context.Context) bool { return apierrors.IsForbidden(create(t, api, "new")) })
 	eventually(t, "what is old may be updated", func(context.Context) bool { return touch(t, api) == nil })
-	kubectl(t, "label", "namespace", "--all", "portcullis.dev/enforce-")
+	strict, err := shared.cluster.CreateNamespace(within(t), "strict-", map[string]string{"portcullis.dev/enforce": "restricted"})
+	require.NoError(t, err)
+	kubectl(t, "label", "namespace", "--selector", "portcullis.dev/enforce=baseline", "portcullis.dev/enforce-")
+	for name, want := range map[string]string{ns.Name: "", strict.Name: "restricted", "default": "privileged"} {
+		assert.Equal(t, want, kubectl(t, "get", "namespace", name, `--output=jsonpath={.metadata.labels.portcullis\.dev/enforce}`), name)
+	}
 	eventually(t, "the default is baseline", func(context.Context) bool { return apierrors.IsForbidden(create(t, api, "new")) })
 
 	// 5. Enforce.
@@ -89,6 +95,7 @@ func TestTheWayFromADryRunToEnforcement(t *testing.T) {
 	helm(t, "uninstall", "portcullis", "--wait")
 	kubectl(t, "delete", "namespace", namespace)
 	nothingIsLeft(t)
+	kubectl(t, "label", "namespace", "--all", "portcullis.dev/enforce-") // for the tests that follow
 }
 
 // create makes a wrong policy, and takes it away again if it is admitted.
