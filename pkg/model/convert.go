@@ -142,31 +142,6 @@ func usesClusterDNS(spec *corev1.PodSpec) bool {
 	return !spec.HostNetwork
 }
 
-// internalAnnotations are the annotations by which the cloud providers' documentation marks a load balancer as internal,
-// with the value that does so; an empty value stands for any but "false".
-var internalAnnotations = map[string]string{
-	"networking.gke.io/load-balancer-type":                               "Internal",
-	"cloud.google.com/load-balancer-type":                                "Internal",
-	"service.beta.kubernetes.io/aws-load-balancer-internal":              "",
-	"service.beta.kubernetes.io/aws-load-balancer-scheme":                "internal",
-	"service.beta.kubernetes.io/azure-load-balancer-internal":            "true",
-	"service.beta.kubernetes.io/openstack-internal-load-balancer":        "true",
-	"service.beta.kubernetes.io/oci-load-balancer-internal":              "true",
-	"service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type": "intranet",
-	"service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type":     "private",
-	"service.kubernetes.io/qcloud-loadbalancer-internal-subnetid":        "",
-}
-
-func isInternal(annotations map[string]string) bool {
-	for key, want := range internalAnnotations {
-		got, there := annotations[key]
-		if there && got != "" && (got == want || want == "" && got != "false") {
-			return true
-		}
-	}
-	return false
-}
-
 // sourceRanges are those of the spec, or, if it has none, of the annotation from before there was the field, which cloud
 // providers still read (https://pkg.go.dev/k8s.io/cloud-provider/service/helpers#GetLoadBalancerSourceRanges).
 func sourceRanges(svc *corev1.Service) []string {
@@ -185,7 +160,7 @@ func (s *Store) SetService(svc *corev1.Service) {
 		Headless:    svc.Spec.ClusterIP == corev1.ClusterIPNone,
 	}
 	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
-		out.Internal = isInternal(svc.Annotations)
+		out.Internal = isInternal(svc)
 		out.LoadBalancer = !out.Internal
 	}
 	if svc.Spec.LoadBalancerClass != nil {

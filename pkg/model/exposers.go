@@ -94,9 +94,9 @@ func keyOfOrigin(kind, origin, namespace, name string) originKey {
 
 func (s *Store) setIngress(ing *networkingv1.Ingress) {
 	namespace := namespaceOf(ing)
-	records := []backendRecord{}
+	records, internal := []backendRecord{}, isInternalIngress(ing)
 	add := func(b *networkingv1.IngressBackend) {
-		if b != nil && b.Service != nil {
+		if b != nil && b.Service != nil && !internal {
 			records = append(records, backendRecord{Backend: Backend{
 				Origin:  Origin{Kind: "ingress", Namespace: namespace, Name: ing.Name},
 				Service: b.Service.Name, PortName: b.Service.Port.Name, PortNumber: portNumber(b.Service.Port.Number),

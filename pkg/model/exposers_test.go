@@ -69,6 +69,15 @@ func TestWhatForwardsToAServiceFromOutsideIsABackendOfIt(t *testing.T) {
 	}
 }
 
+func TestAnInternalIngressExposesNothing(t *testing.T) {
+	for scheme, backends := range map[string]int{"internal": 0, "internet-facing": 2, "": 2} {
+		s := snapshot(t, model.Facts{}, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {namespace: shop, name: web, annotations: {alb.ingress.kubernetes.io/scheme: "`+scheme+`"}},
+			spec: {ingressClassName: alb, defaultBackend: {service: {name: web, port: {number: 80}}}, rules: [{http: {paths: [{backend: {service: {name: api, port: {number: 80}}}}]}}]}}`)
+		assert.Len(t, s.Namespace("shop").Backends, backends, scheme)
+		assert.Equal(t, []string{"ingress/web"}, s.Namespace("shop").Exposers, "it is there, and a claim may name it")
+	}
+}
+
 func TestIngressesAndGatewaysAreExposersOfTheirNamespace(t *testing.T) {
 	s := snapshot(t, model.Facts{},
 		`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {namespace: shop, name: web}, spec: {}}`,
@@ -158,6 +167,21 @@ func TestALoadBalancerIsInternalIfAnAnnotationOfItsProviderSaysSo(t *testing.T) 
 		s := serviceOf(t, annotation, lb)
 		assert.Equal(t, internal, s.Internal, annotation)
 		assert.Equal(t, !internal, s.LoadBalancer, annotation)
+	}
+	const nlb = lb + ", loadBalancerClass: service.k8s.aws/nlb"
+	for name, c := range map[string]struct {
+		annotation, spec string
+		internal         bool
+	}{
+		"the AWS Load Balancer Controller's default":  {"", nlb, true},
+		"that it makes one by the annotation":         {"service.beta.kubernetes.io/aws-load-balancer-type: external", lb, true},
+		"that it made one by the older annotation":    {"service.beta.kubernetes.io/aws-load-balancer-type: nlb-ip", lb, true},
+		"facing the internet":                         {"service.beta.kubernetes.io/aws-load-balancer-scheme: internet-facing", nlb, false},
+		"facing the internet, the older way":          {"service.beta.kubernetes.io/aws-load-balancer-internal: 'false'", nlb, false},
+		"the cloud provider's own":                    {"service.beta.kubernetes.io/aws-load-balancer-type: nlb", lb, false},
+		"another class, whatever the annotation says": {"service.beta.kubernetes.io/aws-load-balancer-type: external", lb + ", loadBalancerClass: example.com/lb", false},
+	} {
+		assert.Equal(t, c.internal, serviceOf(t, c.annotation, c.spec).Internal, name)
 	}
 	ranged := serviceOf(t, "", lb+`, loadBalancerClass: example.com/lb, loadBalancerSourceRanges: [8.8.8.0/24, 1.1.1.0/24]`)
 	assert.Equal(t, int64(512), ranged.SourceRanges.Size(netset.IPv4).Int64())

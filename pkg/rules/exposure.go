@@ -44,7 +44,7 @@ func validKey(field, key string) error {
 var exposureParams = []rule.Param{
 	{Name: "nodePortCounts", Default: "true", Description: "Whether a NodePort Service and a hostPort expose pods to the internet."},
 	{Name: "allowLabel", Default: "networking/allow-internet-access", Description: `The key of a pod label that, with the value "true", justifies connections from the internet on any port. Empty for none.`},
-	{Name: "internalLoadBalancerClasses", Default: "[]", Description: "Values of loadBalancerClass that stand for internal load balancers, which expose nothing to the internet. The providers' annotations for these are known already."},
+	{Name: "internalLoadBalancerClasses", Default: "[]", Description: "Values of loadBalancerClass that stand for internal load balancers, which expose nothing to the internet. The providers' annotations for these are known already, and so is that the AWS Load Balancer Controller makes internal ones of class service.k8s.aws/nlb unless the Service asks for internet-facing."},
 }
 
 func (s *exposureSettings) options() reach.ExposureOptions {

@@ -154,6 +154,9 @@ func runInternetIngress(p *rule.Pass) {
 	w := finding.Witness{From: source.String(), To: bad[0].class.Name(), Port: portText(port, bad[0].class)}
 	why := s.later(p, all, bad, s.justify)
 	although, target := theServicesPort(p, s.options(), bad)
+	if although == "" {
+		although = internally(p, bad)
+	}
 	if why == "" {
 		although += claimed(policy)
 	}
@@ -167,6 +170,18 @@ func runInternetIngress(p *rule.Pass) {
 	if why != "" {
 		b.Provisional(why)
 	}
+}
+
+// internally tells an internal load balancer of the pods, which may have been meant for the internet; empty if there is none.
+func internally(p *rule.Pass, bad []opening) string {
+	for i := range bad {
+		for _, svc := range p.World.NamespaceOrImplied(bad[i].class.Namespace).Services {
+			if svc.Internal && svc.Selects(bad[i].class.Labels) {
+				return fmt.Sprintf(": the load balancer of Service %s/%s is internal", svc.Namespace, svc.Name)
+			}
+		}
+	}
+	return ""
 }
 
 // theServicesPort tells a port that is at fault because it is the Service's own, and not the pods' that it is forwarded to, which
