@@ -4,6 +4,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 BENCHSTAT    = golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 MODULES      = . test/controlplane/build test/browser test/cyclonus test/certmanager test/reports test/sarif
+PROGRAMS     = test/controlplane/build/helm test/controlplane/build/promtool
 FUZZTIME     = 30s
 COUNT        = 6
 
@@ -52,7 +53,7 @@ verify: control-plane ## fail if something generated is stale, or a rule lacks d
 	@stale=0; go run ./hack/generate -verify || stale=1; go test ./pkg/config -run '^TestSchema' || stale=1; go run ./hack/manifests -verify || stale=1; exit $$stale
 
 tidy: ## go mod tidy in all modules, as one follows from another
-	@set -ex; for module in $(MODULES); do go -C $$module mod tidy; done
+	@set -ex; for module in $(MODULES) $(PROGRAMS); do go -C $$module mod tidy; done
 
 lint: ## gofmt, go vet, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi

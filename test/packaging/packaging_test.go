@@ -1,5 +1,5 @@
 // Package packaging tests the ways by which people come to Portcullis, by the real program: the GitHub Action, the pre-commit
-// hook, the plugin of kubectl, and the completion of shells.
+// hook, the plugin of kubectl, and the completion of shells; and what CONTRIBUTING.md says.
 package packaging
 
 import (
