@@ -1,6 +1,6 @@
 // Command memory prints how much memory the state of a large cluster takes: every generated object is decoded from its
 // JSON, as an informer decodes what the API server sends, stored, and dropped; then the snapshot is compiled, audited, and the
-// report made. GOMEMLIMIT holds as for portcullis serve.
+// report made. GOMEMLIMIT holds as for portcullis serve. With -wide 30, there is besides what one tenant may add.
 package main
 
 import (
