@@ -176,12 +176,10 @@ type foreign struct {
 			Name      string  `json:"name"`
 		} `json:"parentRefs"`
 		Rules []struct {
+			Filters     []routeFilter `json:"filters"`
 			BackendRefs []struct {
-				Group     *string `json:"group"`
-				Kind      *string `json:"kind"`
-				Namespace *string `json:"namespace"`
-				Name      string  `json:"name"`
-				Port      *int32  `json:"port"`
+				backendRef
+				Filters []routeFilter `json:"filters"`
 			} `json:"backendRefs"`
 		} `json:"rules"`
 		// ReferenceGrant
@@ -195,6 +193,22 @@ type foreign struct {
 			Name  *string `json:"name"`
 		} `json:"to"`
 	} `json:"spec"`
+}
+
+type backendRef struct {
+	Group     *string `json:"group"`
+	Kind      *string `json:"kind"`
+	Namespace *string `json:"namespace"`
+	Name      string  `json:"name"`
+	Port      *int32  `json:"port"`
+}
+
+// routeFilter is a filter that sends a copy of each request to one more backend
+// (https://gateway-api.sigs.k8s.io/guides/http-request-mirroring/); the other filters name none.
+type routeFilter struct {
+	RequestMirror *struct {
+		BackendRef backendRef `json:"backendRef"`
+	} `json:"requestMirror"`
 }
 
 func (s *Store) applyUnstructured(o *unstructured.Unstructured) (bool, error) {
@@ -271,18 +285,31 @@ func (f *foreign) routes(kind string, o metav1.Object) map[string][]backendRecor
 	slices.Sort(gateways)
 	origin := Origin{Kind: "route", Namespace: own, Name: o.GetName(), Gateways: strings.Join(gateways, ",")}
 	out := map[string][]backendRecord{}
-	for _, rule := range f.Spec.Rules {
-		for _, ref := range rule.BackendRefs {
-			if or(ref.Group, "") != "" || or(ref.Kind, "Service") != "Service" {
-				continue
-			}
-			namespace := or(ref.Namespace, own)
-			record := backendRecord{Backend: Backend{Origin: origin, Service: ref.Name}, fromKind: kind, fromNamespace: own}
-			if ref.Port != nil {
-				record.PortNumber = portNumber(*ref.Port)
-			}
-			out[namespace] = append(out[namespace], record)
+	add := func(ref *backendRef) {
+		if or(ref.Group, "") != "" || or(ref.Kind, "Service") != "Service" {
+			return
 		}
+		namespace := or(ref.Namespace, own)
+		record := backendRecord{Backend: Backend{Origin: origin, Service: ref.Name}, fromKind: kind, fromNamespace: own}
+		if ref.Port != nil {
+			record.PortNumber = portNumber(*ref.Port)
+		}
+		out[namespace] = append(out[namespace], record)
+	}
+	mirrored := func(filters []routeFilter) {
+		for i := range filters {
+			if mirror := filters[i].RequestMirror; mirror != nil {
+				add(&mirror.BackendRef)
+			}
+		}
+	}
+	for i := range f.Spec.Rules {
+		rule := &f.Spec.Rules[i]
+		for j := range rule.BackendRefs {
+			add(&rule.BackendRefs[j].backendRef)
+			mirrored(rule.BackendRefs[j].Filters)
+		}
+		mirrored(rule.Filters)
 	}
 	return out
 }

@@ -69,6 +69,18 @@ func TestWhatForwardsToAServiceFromOutsideIsABackendOfIt(t *testing.T) {
 	}
 }
 
+func TestARouteExposesWhatItMirrorsRequestsTo(t *testing.T) {
+	const route = `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {namespace: shop, name: web}, spec: {parentRefs: [{name: edge}], rules: [{
+		filters: [{type: RequestHeaderModifier, requestHeaderModifier: {remove: [a]}}, {type: RequestMirror, requestMirror: {backendRef: {name: shadow, port: 81}}},
+			{type: RequestMirror, requestMirror: {backendRef: {name: far, namespace: lab, port: 82}}}],
+		backendRefs: [{name: web, port: 80, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: copy, port: 83}}}]}]}]}}`
+	s := snapshot(t, model.Facts{}, route)
+	origin := model.Origin{Kind: "route", Namespace: "shop", Name: "web", Gateways: "shop/edge"}
+	assert.ElementsMatch(t, []model.Backend{{Origin: origin, Service: "web", PortNumber: 80}, {Origin: origin, Service: "copy", PortNumber: 83}, {Origin: origin, Service: "shadow", PortNumber: 81}},
+		s.Namespace("shop").Backends)
+	assert.Empty(t, s.NamespaceOrImplied("lab").Backends, "another namespace grants it or not, as for every backend")
+}
+
 func TestAnInternalIngressExposesNothing(t *testing.T) {
 	for scheme, backends := range map[string]int{"internal": 0, "internet-facing": 2, "": 2} {
 		s := snapshot(t, model.Facts{}, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {namespace: shop, name: web, annotations: {alb.ingress.kubernetes.io/scheme: "`+scheme+`"}},
