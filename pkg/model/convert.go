@@ -101,10 +101,19 @@ func podClass(namespace string, labels map[string]string, spec *corev1.PodSpec) 
 	add := func(c *corev1.Container) {
 		for _, p := range c.Ports {
 			port := netset.Port{Protocol: protocolOf(&p.Protocol), Number: portNumber(p.ContainerPort)}
-			if port.Number != 0 {
-				class.Ports = append(class.Ports, ContainerPort{Name: p.Name, Port: port, HostPort: portNumber(p.HostPort)})
+			if port.Number == 0 {
+				continue
 			}
+			declared := ContainerPort{Name: p.Name, Port: port, HostPort: portNumber(p.HostPort)}
+			if p.Name != "" {
+				number, given := class.NamedPort(port.Protocol, p.Name)
+				declared.Later = given && number != port.Number
+			}
+			class.Ports = append(class.Ports, declared)
 		}
+	}
+	for i := range spec.Containers {
+		add(&spec.Containers[i])
 	}
 	for i := range spec.InitContainers {
 		// "If the RestartPolicy is set to Always ... this init container will be continually restarted ... often referred
@@ -112,9 +121,6 @@ func podClass(namespace string, labels map[string]string, spec *corev1.PodSpec) 
 		if always := spec.InitContainers[i].RestartPolicy; always != nil && *always == corev1.ContainerRestartPolicyAlways {
 			add(&spec.InitContainers[i])
 		}
-	}
-	for i := range spec.Containers {
-		add(&spec.Containers[i])
 	}
 	slices.SortFunc(class.Ports, func(a, b ContainerPort) int {
 		return cmp.Or(cmp.Compare(a.Port.Protocol, b.Port.Protocol), cmp.Compare(a.Port.Number, b.Port.Number),

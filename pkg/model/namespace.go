@@ -186,6 +186,9 @@ func classKey(c *PodClass) string {
 			b.WriteByte(':')
 			b.WriteString(strconv.Itoa(int(p.HostPort)))
 		}
+		if p.Later {
+			b.WriteString(":later")
+		}
 	}
 	if c.HostNetwork {
 		b.WriteString("\n:hostNetwork")

@@ -12,6 +12,8 @@ type ContainerPort struct {
 	Name     string // empty if unnamed
 	Port     netset.Port
 	HostPort uint16 // 0 if none
+	// Later is whether an earlier container gives the name to another port of the protocol, which is the one that Services take.
+	Later bool
 }
 
 // Pod is one pod of a PodClass.
@@ -82,10 +84,12 @@ func (c *PodClass) Name() string {
 }
 
 // NamedPort is the number that a port name resolves to on these pods for the protocol. A policy's named port is the
-// container port of that name and protocol (https://kubernetes.io/docs/concepts/services-networking/network-policies/).
+// container port of that name and protocol (https://kubernetes.io/docs/concepts/services-networking/network-policies/). Where several
+// containers give the name, a Service takes the first of them, sidecars last (FindPort in
+// https://github.com/kubernetes/kubernetes/blob/master/pkg/api/v1/pod/util.go).
 func (c *PodClass) NamedPort(protocol netset.Protocol, name string) (number uint16, ok bool) {
 	for _, p := range c.Ports {
-		if p.Name == name && p.Port.Protocol == protocol {
+		if p.Name == name && p.Port.Protocol == protocol && !p.Later {
 			return p.Port.Number, true
 		}
 	}

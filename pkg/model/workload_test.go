@@ -102,6 +102,32 @@ func TestSidecarsServePortsAndOtherInitContainersDoNot(t *testing.T) {
 	assert.False(t, udp, "a name is one of its protocol")
 }
 
+func TestANameThatSeveralContainersGiveIsTheFirstOnesPort(t *testing.T) {
+	number := func(spec string) uint16 {
+		s := snapshot(t, model.Facts{}, `{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: web}, spec: {`+spec+`}}`)
+		n, _ := s.Namespace("shop").Classes[0].NamedPort(netset.TCP, "http")
+		return n
+	}
+	const (
+		high    = `{name: a, ports: [{name: http, containerPort: 8443}]}`
+		low     = `{name: b, ports: [{name: http, containerPort: 8080}]}`
+		again   = `{name: c, ports: [{name: http, containerPort: 8443, hostPort: 443}]}`
+		udp     = `{name: d, ports: [{name: http, containerPort: 1, protocol: UDP}]}`
+		sidecar = `{name: e, restartPolicy: Always, ports: [{name: http, containerPort: 2}]}`
+	)
+	assert.EqualValues(t, 8443, number("containers: ["+high+", "+low+"]"))
+	assert.EqualValues(t, 8080, number("containers: ["+low+", "+high+"]"))
+	assert.EqualValues(t, 8443, number("containers: ["+high+", "+low+", "+again+"]"), "one port twice")
+	assert.EqualValues(t, 8080, number("containers: ["+udp+", "+low+"]"), "another protocol is another name")
+	assert.EqualValues(t, 8080, number("initContainers: ["+sidecar+"], containers: ["+low+"]"), "sidecars come last")
+	assert.EqualValues(t, 2, number("initContainers: ["+sidecar+"], containers: [{name: f}]"))
+
+	s := snapshot(t, model.Facts{},
+		`{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: a}, spec: {containers: [`+high+`, `+low+`]}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: b}, spec: {containers: [`+low+`, `+high+`]}}`)
+	assert.Len(t, s.Namespace("shop").Classes, 2, "Services tell them apart")
+}
+
 func TestPolicyTypesAreDefaultedAsTheAPIServerDoes(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec string
