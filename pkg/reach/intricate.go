@@ -10,7 +10,7 @@ import (
 // MostIntricate bounds how intricate the rules are that are judged: the ranges of addresses that they have together, counted
 // for each range of ports in which different rules overlap. Thousands of ranges of addresses with their ports are far below it. A
 // few thousand rules of which each overlaps all others, and none is like another, are far beyond: their exact union does not fit
-// into memory.
+// into memory. docs/security.md names the number.
 const MostIntricate = 1 << 18
 
 // Intricate says whether what the rules about addresses say together is too much to be computed exactly: those of the policies
