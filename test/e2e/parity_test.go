@@ -274,7 +274,8 @@ func (f *fixture) without(t *testing.T, w *written) *model.Snapshot {
 	t.Helper()
 	// Where manifests do not tell which DNS a cluster has, policies that allow OpenShift's do, the one that is judged among them; a
 	// cluster tells by itself.
-	facts := *f.input.Store.Snapshot(f.config.Facts).Facts()
+	facts := f.config.Facts
+	facts.DNS = f.input.Store.Snapshot(facts).Facts().DNS
 	subject := w.subject()
 	require.NoError(t, f.input.Store.Delete(subject.Kind, subject.Namespace, subject.Name))
 	snapshot := f.input.Store.Snapshot(facts)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -357,6 +358,10 @@ func TestSource(t *testing.T) {
 		eventually(t, "the Route's backend", func() bool { return len(backends(source)) == 1 })
 		assert.Equal(t, model.Backend{Origin: model.Origin{Kind: "route", Namespace: "shop", Name: "web"}, Service: "web", Target: 8443}, backends(source)[0])
 
+		// The fake tells a watch nothing of what happened between the list and it.
+		eventually(t, "the watch", func() bool {
+			return slices.ContainsFunc(server.dynamic.Actions(), func(a k8stesting.Action) bool { return a.Matches("watch", "routes") })
+		})
 		require.NoError(t, routes.Delete(t.Context(), "web", metav1.DeleteOptions{}))
 		eventually(t, "no backend", func() bool { return len(backends(source)) == 0 })
 	})
