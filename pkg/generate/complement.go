@@ -74,7 +74,7 @@ func draft(v *reach.View, p *model.Policy) (drafts []*other, left []Left) {
 		}
 		for _, namespace := range namespaces {
 			path := fmt.Sprintf("spec.%s[%d].%s[%d]", o.Direction.Field(), o.Rule, o.Direction.PeersField(), o.Peer)
-			way := back(o.Direction)
+			way := o.Direction.Opposite()
 			free := slices.IndexFunc(byNamespace[namespace], func(c *model.PodClass) bool { return !v.Isolated(c, way) })
 			if free >= 0 {
 				left = append(left, Left{p.Subject(), path, fmt.Sprintf("the peer selects %s as well, which is not isolated for %s and would be: select the other pods alone first",
@@ -113,14 +113,6 @@ func isolatesAll(v *reach.View, namespace string, selector *model.Selector, d mo
 	})
 }
 
-// back is the direction of the other side.
-func back(d model.Direction) model.Direction {
-	if d == model.Egress {
-		return model.Ingress
-	}
-	return model.Egress
-}
-
 // add puts a peer into the draft of its selector.
 func add(drafts []*other, v *reach.View, p *model.Policy, o reach.OneSided, namespace string, ports []networkingv1.NetworkPolicyPort, every bool, pods []*model.PodClass) []*other {
 	selector, key := &metav1.LabelSelector{}, namespace+"\n"+o.Direction.String()
@@ -130,7 +122,7 @@ func add(drafts []*other, v *reach.View, p *model.Policy, o reach.OneSided, name
 	at := slices.IndexFunc(drafts, func(d *other) bool { return d.key == key })
 	if at < 0 {
 		at = len(drafts)
-		drafts = append(drafts, &other{of: p, direction: back(o.Direction), namespace: namespace, selector: selector, key: key})
+		drafts = append(drafts, &other{of: p, direction: o.Direction.Opposite(), namespace: namespace, selector: selector, key: key})
 	}
 	d := drafts[at]
 	d.found, d.pods, d.every = append(d.found, o), append(d.pods, pods...), d.every || every

@@ -31,6 +31,14 @@ func (d Direction) String() string {
 	return "Ingress"
 }
 
+// Opposite is the direction of a connection as seen from its other side.
+func (d Direction) Opposite() Direction {
+	if d == Egress {
+		return Ingress
+	}
+	return Egress
+}
+
 // Field is "ingress" or "egress", as in spec.
 func (d Direction) Field() string {
 	if d == Egress {

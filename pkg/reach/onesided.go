@@ -28,14 +28,6 @@ const (
 	mostOneSidedPairs      = 256
 )
 
-// opposite is the other direction.
-func opposite(d model.Direction) model.Direction {
-	if d == model.Egress {
-		return model.Ingress
-	}
-	return model.Egress
-}
-
 // OneSided are the peers of the policy that are one-sided: only peers of selectors, and only where nothing connects any pair of
 // the pods, on any port, as far as is known. What it depends on a port's number, or on an address, that is not known, is not
 // one-sided; nor is a pod's connection with itself, which is never blocked.
@@ -79,7 +71,7 @@ func (v *View) oneSided(p *model.Policy, d model.Direction, i, j int) (o OneSide
 				return false
 			}
 			if ports := PortsTowards(r, own, d, Endpoint{Class: other}); o.OwnPod == nil && !ports.IsEmpty() {
-				o.OwnPod, o.OtherPod, o.Ports, o.By = own, other, ports, v.Isolating(other, opposite(d))
+				o.OwnPod, o.OtherPod, o.Ports, o.By = own, other, ports, v.Isolating(other, d.Opposite())
 			}
 		}
 		return true
@@ -120,7 +112,7 @@ func (v *View) mayConnect(own *model.PodClass, d model.Direction, other *model.P
 	if v.somethingConnects(own, d, other) {
 		return true
 	}
-	back := opposite(d)
+	back := d.Opposite()
 	target := own
 	if d == model.Egress {
 		target = other
@@ -155,7 +147,7 @@ func (v *View) somethingConnects(own *model.PodClass, d model.Direction, other *
 }
 
 func (v *View) commonPort(own *model.PodClass, d model.Direction, other *model.PodClass, f netset.Family) bool {
-	theirs := v.possibleTowards(other, opposite(d), Endpoint{Class: own, Family: f})
+	theirs := v.possibleTowards(other, d.Opposite(), Endpoint{Class: own, Family: f})
 	return !theirs.IsEmpty() && v.mayAllowAny(theirs, own, d, Endpoint{Class: other, Family: f})
 }
 

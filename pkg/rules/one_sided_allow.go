@@ -184,10 +184,7 @@ func oneSidedLater(p *rule.Pass, found []reach.OneSided) string {
 
 // richer says how the one or the other pod would connect if it carried more labels; empty if neither would, or both exist.
 func richer(p *rule.Pass, o *reach.OneSided, own, other *model.PodClass) string {
-	policy, way := p.Change.NewPolicy, model.Egress
-	if o.Direction == model.Egress {
-		way = model.Ingress
-	}
+	policy, way := p.Change.NewPolicy, o.Direction.Opposite()
 	connects := func(q *model.Policy, own, other *model.PodClass) bool {
 		theirs := p.Reach.PolicyAllowed(q, other, way, reach.Endpoint{Class: own}).Possible
 		return theirs.Overlaps(p.Reach.Allowed(own, o.Direction, reach.Endpoint{Class: other}).Possible)
